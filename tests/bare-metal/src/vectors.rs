@@ -1,0 +1,3 @@
+//! The vectors of `tests/vectors`, as the build script found them.
+
+include!(concat!(env!("OUT_DIR"), "/vectors.rs"));
