@@ -1,0 +1,117 @@
+//! From the first instruction to where connections can be served.
+
+use heapless::String;
+use mvm_core::session::GuestKey;
+use mvm_core::signing::SECRET_TEXT_MAX;
+use rustix::fs::{Mode, OFlags, mkdir, open};
+use rustix::io::Errno;
+use rustix::mount::{MountFlags, mount};
+use rustix::rand::{GetRandomFlags, getrandom};
+use rustix::system::finit_module;
+use zeroize::Zeroize;
+
+use crate::console::Line;
+use crate::failed;
+
+/// Mounts what the kernel offers. What is mounted already is left as it is.
+pub(crate) fn mount_all() {
+    let quiet = MountFlags::NOSUID | MountFlags::NOEXEC;
+    for (kind, path, flags) in [
+        (c"devtmpfs", c"/dev", quiet),
+        (c"proc", c"/proc", quiet | MountFlags::NODEV),
+        (c"sysfs", c"/sys", quiet | MountFlags::NODEV),
+    ] {
+        let _ = mkdir(path, Mode::from_raw_mode(0o755));
+        match mount(kind, path, kind, flags, None) {
+            Ok(()) | Err(Errno::BUSY) => {}
+            Err(error) => failed("cannot mount", path.to_bytes(), error),
+        }
+    }
+}
+
+/// Reads a file from its beginning, as much as fits.
+pub(crate) fn read_file<'b>(path: &core::ffi::CStr, buffer: &'b mut [u8]) -> Result<&'b mut [u8], Errno> {
+    let file = open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let mut end: usize = 0;
+    loop {
+        let space = buffer.get_mut(end..).unwrap_or_default();
+        if space.is_empty() {
+            break;
+        }
+        match rustix::io::read(&file, space) {
+            Ok(0) => break,
+            Ok(got) => end = end.saturating_add(got),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(buffer.get_mut(..end).unwrap_or_default())
+}
+
+/// Loads the modules in order, and gives how many were not loaded. One that is not loaded may still not be
+/// needed, so the others are loaded too.
+pub(crate) fn load_modules<'a>(names: impl Iterator<Item = &'a str>) -> u32 {
+    let mut missing: u32 = 0;
+    for name in names {
+        let mut path: String<96, u8> = String::new();
+        // The longest name fits.
+        for part in ["/lib/modules/", name, ".ko\0"] {
+            let _ = path.push_str(part);
+        }
+        match load_module(&path) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(error) => {
+                failed("cannot load module", name.as_bytes(), error);
+                missing = missing.saturating_add(1);
+            }
+        }
+    }
+    missing
+}
+
+fn load_module(path: &str) -> Result<(), Errno> {
+    let path = core::ffi::CStr::from_bytes_with_nul(path.as_bytes()).map_err(|_| Errno::INVAL)?;
+    let file = open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    finit_module(&file, c"", 0)
+}
+
+const KEY_FILE: &core::ffi::CStr = c"/etc/mvm/guest.key";
+
+/// The guest's key: of its file, or a new one where there is no file.
+///
+/// # Errors
+/// In words, with the kernel's code.
+pub(crate) fn guest_key() -> Result<GuestKey, (&'static str, Errno)> {
+    let mut text = [0; SECRET_TEXT_MAX + 1];
+    let key = match read_file(KEY_FILE, &mut text) {
+        Ok(text) => match core::str::from_utf8(text).map(GuestKey::from_text) {
+            Ok(Ok(key)) => Ok(key),
+            _ => Err(("/etc/mvm/guest.key is not a guest's secret key", Errno::INVAL)),
+        },
+        Err(Errno::NOENT | Errno::NOTDIR) => {
+            let mut seed = random().map_err(|error| ("no entropy for a key", error))?;
+            let key = GuestKey::from_seed(&seed);
+            seed.zeroize();
+            Ok(key)
+        }
+        Err(error) => Err(("cannot read /etc/mvm/guest.key", error)),
+    };
+    text.zeroize();
+    if let Ok(key) = &key {
+        Line::new("guest key ").hex(key.public().as_bytes()).say();
+    }
+    key
+}
+
+/// 32 bytes of the kernel's generator. Waits until it has been seeded, which it is once for each boot.
+pub(crate) fn random() -> Result<[u8; 32], Errno> {
+    let mut bytes = [0; 32];
+    loop {
+        match getrandom(&mut bytes, GetRandomFlags::empty()) {
+            Ok(32) => return Ok(bytes),
+            // A call for up to 256 bytes is answered whole or interrupted.
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
