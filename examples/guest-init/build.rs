@@ -7,6 +7,8 @@ fn main() {
         "-T",
         &format!("{folder}/guest-init.ld"),
         "--build-id=none",
+        "--icf=all",
+        "-O2",
         "-znognustack",
         "-znorelro",
         "--no-eh-frame-hdr",

@@ -1,6 +1,7 @@
 //! From the first instruction to where connections can be served.
 
-use heapless::String;
+use core::ffi::CStr;
+
 use mvm_core::session::GuestKey;
 use mvm_core::signing::SECRET_TEXT_MAX;
 use rustix::fs::{Mode, OFlags, mkdir, open};
@@ -10,7 +11,7 @@ use rustix::rand::{GetRandomFlags, getrandom};
 use rustix::system::finit_module;
 use zeroize::Zeroize;
 
-use crate::console::Line;
+use crate::console::{Hex, Text, say};
 use crate::failed;
 
 /// Mounts what the kernel offers. What is mounted already is left as it is.
@@ -30,7 +31,7 @@ pub(crate) fn mount_all() {
 }
 
 /// Reads a file from its beginning, as much as fits.
-pub(crate) fn read_file<'b>(path: &core::ffi::CStr, buffer: &'b mut [u8]) -> Result<&'b mut [u8], Errno> {
+pub(crate) fn read_file<'b>(path: &CStr, buffer: &'b mut [u8]) -> Result<&'b mut [u8], Errno> {
     let file = open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
     let mut end: usize = 0;
     loop {
@@ -50,18 +51,13 @@ pub(crate) fn read_file<'b>(path: &core::ffi::CStr, buffer: &'b mut [u8]) -> Res
 
 /// Loads the modules in order, and gives how many were not loaded. One that is not loaded may still not be
 /// needed, so the others are loaded too.
-pub(crate) fn load_modules<'a>(names: impl Iterator<Item = &'a str>) -> u32 {
+pub(crate) fn load_modules<'a>(names: impl Iterator<Item = &'a [u8]>) -> u32 {
     let mut missing: u32 = 0;
     for name in names {
-        let mut path: String<96, u8> = String::new();
-        // The longest name fits.
-        for part in ["/lib/modules/", name, ".ko\0"] {
-            let _ = path.push_str(part);
-        }
-        match load_module(&path) {
+        match load_module(name) {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(error) => {
-                failed("cannot load module", name.as_bytes(), error);
+                failed("cannot load module", name, error);
                 missing = missing.saturating_add(1);
             }
         }
@@ -69,13 +65,23 @@ pub(crate) fn load_modules<'a>(names: impl Iterator<Item = &'a str>) -> u32 {
     missing
 }
 
-fn load_module(path: &str) -> Result<(), Errno> {
-    let path = core::ffi::CStr::from_bytes_with_nul(path.as_bytes()).map_err(|_| Errno::INVAL)?;
+fn load_module(name: &[u8]) -> Result<(), Errno> {
+    let mut path = [0; 96];
+    let parts = [b"/lib/modules/", name, b".ko"];
+    let mut bytes = parts.iter().copied().flatten();
+    for place in &mut path {
+        match bytes.next() {
+            Some(byte) => *place = *byte,
+            None => break,
+        }
+    }
+    // The longest name fits.
+    let path = CStr::from_bytes_until_nul(&path).map_err(|_| Errno::NAMETOOLONG)?;
     let file = open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
     finit_module(&file, c"", 0)
 }
 
-const KEY_FILE: &core::ffi::CStr = c"/etc/mvm/guest.key";
+const KEY_FILE: &CStr = c"/etc/mvm/guest.key";
 
 /// The guest's key: of its file, or a new one where there is no file.
 ///
@@ -86,7 +92,10 @@ pub(crate) fn guest_key() -> Result<GuestKey, (&'static str, Errno)> {
     let key = match read_file(KEY_FILE, &mut text) {
         Ok(text) => match core::str::from_utf8(text).map(GuestKey::from_text) {
             Ok(Ok(key)) => Ok(key),
-            _ => Err(("/etc/mvm/guest.key is not a guest's secret key", Errno::INVAL)),
+            _ => Err((
+                "/etc/mvm/guest.key is not a guest's secret key",
+                Errno::INVAL,
+            )),
         },
         Err(Errno::NOENT | Errno::NOTDIR) => {
             let mut seed = random().map_err(|error| ("no entropy for a key", error))?;
@@ -98,7 +107,7 @@ pub(crate) fn guest_key() -> Result<GuestKey, (&'static str, Errno)> {
     };
     text.zeroize();
     if let Ok(key) = &key {
-        Line::new("guest key ").hex(key.public().as_bytes()).say();
+        say(&[Text("guest key "), Hex(key.public().as_bytes())]);
     }
     key
 }

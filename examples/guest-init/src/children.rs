@@ -3,13 +3,15 @@
 use mvm_core::guest::ComponentState;
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, kill_process_group, setsid, wait};
+use rustix::process::{
+    Pid, Signal, WaitOptions, WaitStatus, kill_process, kill_process_group, setsid, wait,
+};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 
-use crate::console::Line;
+use crate::console::{Bytes, Number, Text, say};
+use crate::failed;
 use crate::machine::uptime_ms;
 use crate::sys::{self, Arguments, Forked, SignalSet};
-use crate::failed;
 
 /// Status of a child that could not become its program.
 const NOT_STARTED: i32 = 127;
@@ -30,16 +32,30 @@ impl Workload {
         let (pid, state) = match sys::fork() {
             Ok(Forked::Child) => become_workload(arguments),
             Ok(Forked::Parent(pid)) => {
-                let line = Line::new("workload ").text(path.to_str().unwrap_or("?")).text(" is process ");
-                line.number(u64::from(pid.as_raw_nonzero().get().unsigned_abs())).say();
+                let number = u64::from(pid.as_raw_nonzero().get().unsigned_abs());
+                say(&[
+                    Text("workload "),
+                    Bytes(path.to_bytes()),
+                    Text(" is process "),
+                    Number(number),
+                ]);
                 (Some(pid), ComponentState::Ready)
             }
             Err(error) => {
                 failed("cannot start the workload", path.to_bytes(), error);
-                (None, ComponentState::Failed { code: error.raw_os_error().unsigned_abs() })
+                (
+                    None,
+                    ComponentState::Failed {
+                        code: error.raw_os_error().unsigned_abs(),
+                    },
+                )
             }
         };
-        Some(Self { pid, state, since_ms: uptime_ms() })
+        Some(Self {
+            pid,
+            state,
+            since_ms: uptime_ms(),
+        })
     }
 
     /// Reports its end, if it is this child that ended.
@@ -49,19 +65,18 @@ impl Workload {
         }
         self.pid = None;
         self.since_ms = uptime_ms();
-        let line = Line::new("workload ended: ");
         // As shells tell it: the exit code, or 128 and the signal.
-        let code = match (status.exit_status(), status.terminating_signal()) {
-            (Some(code), _) => {
-                line.text("exit code ").number(u64::from(code.unsigned_abs())).say();
-                code.unsigned_abs()
-            }
-            (None, signal) => {
-                let signal = signal.unwrap_or_default().unsigned_abs();
-                line.text("signal ").number(u64::from(signal)).say();
-                signal.saturating_add(128)
-            }
+        let (what, number, above) = match (status.exit_status(), status.terminating_signal()) {
+            (Some(code), _) => ("exit code ", code, 0),
+            (None, signal) => ("signal ", signal.unwrap_or_default(), 128),
         };
+        let number = number.unsigned_abs();
+        say(&[
+            Text("workload ended: "),
+            Text(what),
+            Number(u64::from(number)),
+        ]);
+        let code = number.saturating_add(above);
         self.state = ComponentState::Failed { code };
     }
 }
@@ -75,12 +90,20 @@ fn become_workload(arguments: Arguments) -> ! {
         let _ = dup2_stdout(&null);
         let _ = dup2_stderr(&null);
     }
-    if let Ok(console) = open(c"/dev/console", OFlags::WRONLY | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty()) {
+    if let Ok(console) = open(
+        c"/dev/console",
+        OFlags::WRONLY | OFlags::NOCTTY | OFlags::CLOEXEC,
+        Mode::empty(),
+    ) {
         let _ = dup2_stdout(&console);
         let _ = dup2_stderr(&console);
     }
     let error = arguments.exec();
-    failed("cannot run", arguments.workload().unwrap_or(c"").to_bytes(), error);
+    failed(
+        "cannot run",
+        arguments.workload().unwrap_or(c"").to_bytes(),
+        error,
+    );
     sys::exit(NOT_STARTED)
 }
 
@@ -97,10 +120,15 @@ pub(crate) fn reap() -> Option<(Pid, WaitStatus)> {
 
 /// Whether there is a child at all, living or not.
 pub(crate) fn has_children() -> bool {
-    !matches!(rustix::process::waitid(
-        rustix::process::WaitId::All,
-        rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOHANG | rustix::process::WaitIdOptions::NOWAIT,
-    ), Err(Errno::CHILD))
+    !matches!(
+        rustix::process::waitid(
+            rustix::process::WaitId::All,
+            rustix::process::WaitIdOptions::EXITED
+                | rustix::process::WaitIdOptions::NOHANG
+                | rustix::process::WaitIdOptions::NOWAIT,
+        ),
+        Err(Errno::CHILD)
+    )
 }
 
 /// Sends a signal to every process but this one.
@@ -128,6 +156,10 @@ pub(crate) fn flush(drop_caches: bool) -> Result<Pid, Errno> {
 }
 
 fn forget_caches() -> Result<(), Errno> {
-    let file = open(c"/proc/sys/vm/drop_caches", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let file = open(
+        c"/proc/sys/vm/drop_caches",
+        OFlags::WRONLY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?;
     rustix::io::write(&file, b"3").map(|_| ())
 }

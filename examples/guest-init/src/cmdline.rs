@@ -16,6 +16,8 @@ use mvm_core::limits::TRUSTED_HOST_KEYS_MAX;
 use mvm_core::naming::InstanceId;
 use mvm_core::session::{HostPublicKey, TrustedHost, TrustedHosts};
 
+use crate::proc::number;
+
 /// Most ports.
 pub const PORTS_MAX: usize = 4;
 /// The port without `mvm.port=`.
@@ -33,14 +35,14 @@ pub struct Settings<'a> {
     /// The vsock ports; at least one, all different in their low 16 bits.
     ports: [u32; PORTS_MAX],
     port_count: usize,
-    modules: &'a str,
+    modules: &'a [u8],
 }
 
 /// What is wrong with the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BadParameter<'a> {
     /// The parameter, without its value.
-    pub name: &'a str,
+    pub name: &'a [u8],
     /// What is wrong with it.
     pub why: Why,
 }
@@ -79,41 +81,53 @@ impl Why {
     }
 }
 
-const HOST_KEY: &str = "mvm.host_key";
-const INSTANCE: &str = "mvm.instance";
-const GENERATION: &str = "mvm.generation";
-const PORTS: &str = "mvm.port";
-const MODULES: &str = "mvm.modules";
-const NAMES: [&str; 5] = [HOST_KEY, INSTANCE, GENERATION, PORTS, MODULES];
+const HOST_KEY: &[u8] = b"mvm.host_key";
+const INSTANCE: &[u8] = b"mvm.instance";
+const GENERATION: &[u8] = b"mvm.generation";
+const PORTS: &[u8] = b"mvm.port";
+const MODULES: &[u8] = b"mvm.modules";
+const NAMES: [&[u8]; 5] = [HOST_KEY, INSTANCE, GENERATION, PORTS, MODULES];
 
 impl<'a> Settings<'a> {
     /// Reads the content of `/proc/cmdline`.
     ///
     /// # Errors
     /// The first parameter that is not as the [module](self) says.
-    pub fn read(line: &'a str) -> Result<Self, BadParameter<'a>> {
-        let mut values: [Option<&'a str>; NAMES.len()] = [None; NAMES.len()];
+    pub fn read(line: &'a [u8]) -> Result<Self, BadParameter<'a>> {
+        let mut values: [Option<&'a [u8]>; NAMES.len()] = [None; NAMES.len()];
         for word in words(line) {
-            let (name, value) = word.split_once('=').unwrap_or((word, ""));
-            let value = value.trim_matches('"');
-            if !name.starts_with("mvm.") {
+            let mut parts = word.splitn(2, |byte| *byte == b'=');
+            let name = parts.next().unwrap_or_default();
+            if !name.starts_with(b"mvm.") {
                 continue;
             }
             let bad = |why| BadParameter { name, why };
-            let place = values.iter_mut().zip(NAMES).find(|(_, known)| *known == name);
+            let place = values
+                .iter_mut()
+                .zip(NAMES)
+                .find(|(_, known)| *known == name);
             match place {
                 None => return Err(bad(Why::Unknown)),
                 Some((Some(_), _)) => return Err(bad(Why::Twice)),
-                Some((place, _)) => *place = Some(value),
+                Some((place, _)) => *place = Some(unquoted(parts.next().unwrap_or_default())),
             }
         }
         let [keys, instance, generation, ports, modules] = values;
-        let modules = modules.unwrap_or("");
+        let modules = modules.unwrap_or_default();
         if !list(modules).all(is_module) {
-            return Err(BadParameter { name: MODULES, why: Why::Value });
+            return Err(BadParameter {
+                name: MODULES,
+                why: Why::Value,
+            });
         }
         let (ports, port_count) = read_ports(ports)?;
-        Ok(Self { hosts: read_hosts(keys)?, binding: read_binding(instance, generation)?, ports, port_count, modules })
+        Ok(Self {
+            hosts: read_hosts(keys)?,
+            binding: read_binding(instance, generation)?,
+            ports,
+            port_count,
+            modules,
+        })
     }
 
     /// The vsock ports.
@@ -122,68 +136,97 @@ impl<'a> Settings<'a> {
     }
 
     /// Names of the modules to load, in order.
-    pub fn modules(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+    pub fn modules(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         list(self.modules)
     }
 }
 
-/// The words before ` -- `, without the quotes that may be around them or their values.
-fn words(line: &str) -> impl Iterator<Item = &str> {
+/// The words before ` -- `, without the quotes that may be around them.
+fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut quoted = false;
-    line.trim_end()
-        .split(move |c: char| {
-            quoted ^= c == '"';
-            !quoted && c.is_ascii_whitespace()
-        })
-        .take_while(|word| *word != "--")
-        .map(|word| word.trim_matches('"'))
+    line.split(move |byte| {
+        quoted ^= *byte == b'"';
+        !quoted && byte.is_ascii_whitespace()
+    })
+    .take_while(|word| *word != b"--")
+    .map(unquoted)
+}
+
+fn unquoted(text: &[u8]) -> &[u8] {
+    let text = text.strip_prefix(b"\"").unwrap_or(text);
+    text.strip_suffix(b"\"").unwrap_or(text)
 }
 
 /// The values of a list; none of an empty one.
-fn list(values: &str) -> impl Iterator<Item = &str> {
+fn list(values: &[u8]) -> impl Iterator<Item = &[u8]> {
     let count = if values.is_empty() { 0 } else { usize::MAX };
-    values.split(',').take(count)
+    values.split(|byte| *byte == b',').take(count)
 }
 
 /// A file name that leads nowhere else.
-fn is_module(name: &str) -> bool {
+fn is_module(name: &[u8]) -> bool {
     (1..=MODULE_NAME_MAX).contains(&name.len())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+        && name
+            .iter()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'_' | b'-'))
 }
 
-fn read_hosts(keys: Option<&str>) -> Result<TrustedHosts, BadParameter<'static>> {
-    let bad = |why| BadParameter { name: HOST_KEY, why };
+fn read_hosts(keys: Option<&[u8]>) -> Result<TrustedHosts, BadParameter<'static>> {
+    let bad = |why| BadParameter {
+        name: HOST_KEY,
+        why,
+    };
     let mut hosts = TrustedHosts::new();
     for key in list(keys.ok_or(bad(Why::Missing))?) {
-        let key = HostPublicKey::from_hex(key).map_err(|_| bad(Why::Value))?;
-        hosts.insert(TrustedHost::new(key)).map_err(|_| bad(Why::TooMany))?;
+        let key = str::from_utf8(key).map(HostPublicKey::from_hex);
+        let Ok(Ok(key)) = key else {
+            return Err(bad(Why::Value));
+        };
+        hosts
+            .insert(TrustedHost::new(key))
+            .map_err(|_| bad(Why::TooMany))?;
     }
-    if hosts.as_slice().is_empty() { Err(bad(Why::Value)) } else { Ok(hosts) }
+    if hosts.as_slice().is_empty() {
+        Err(bad(Why::Value))
+    } else {
+        Ok(hosts)
+    }
 }
 const _: () = assert!(TRUSTED_HOST_KEYS_MAX == 4);
 
 fn read_binding(
-    instance: Option<&str>,
-    generation: Option<&str>,
+    instance: Option<&[u8]>,
+    generation: Option<&[u8]>,
 ) -> Result<Option<(InstanceId, u64)>, BadParameter<'static>> {
     let floor = match generation {
         None => 1,
-        Some(text) => match text.parse() {
-            Ok(floor) if floor > 0 => floor,
-            _ => return Err(BadParameter { name: GENERATION, why: Why::Value }),
+        Some(text) => match number(text) {
+            Some(floor) if floor > 0 => floor,
+            _ => {
+                return Err(BadParameter {
+                    name: GENERATION,
+                    why: Why::Value,
+                });
+            }
         },
     };
     match instance {
-        None if generation.is_some() => Err(BadParameter { name: GENERATION, why: Why::NeedsInstance }),
+        None if generation.is_some() => Err(BadParameter {
+            name: GENERATION,
+            why: Why::NeedsInstance,
+        }),
         None => Ok(None),
-        Some(id) => match InstanceId::new(id) {
-            Ok(id) => Ok(Some((id, floor))),
-            Err(_) => Err(BadParameter { name: INSTANCE, why: Why::Value }),
+        Some(id) => match str::from_utf8(id).map(InstanceId::new) {
+            Ok(Ok(id)) => Ok(Some((id, floor))),
+            _ => Err(BadParameter {
+                name: INSTANCE,
+                why: Why::Value,
+            }),
         },
     }
 }
 
-fn read_ports(values: Option<&str>) -> Result<([u32; PORTS_MAX], usize), BadParameter<'static>> {
+fn read_ports(values: Option<&[u8]>) -> Result<([u32; PORTS_MAX], usize), BadParameter<'static>> {
     let bad = |why| BadParameter { name: PORTS, why };
     let mut ports = [PORT, 0, 0, 0];
     let Some(values) = values else {
@@ -192,7 +235,10 @@ fn read_ports(values: Option<&str>) -> Result<([u32; PORTS_MAX], usize), BadPara
     let mut count: usize = 0;
     for text in list(values) {
         // The last one is the kernel's "any".
-        let port = text.parse().ok().filter(|port| *port != u32::MAX).ok_or(bad(Why::Value))?;
+        let port = number(text)
+            .and_then(|port| u32::try_from(port).ok())
+            .filter(|port| *port != u32::MAX);
+        let port = port.ok_or(bad(Why::Value))?;
         let earlier = ports.get(..count).unwrap_or_default();
         if earlier.iter().any(|other| service(*other) == service(port)) {
             return Err(bad(Why::SameService));
@@ -200,7 +246,11 @@ fn read_ports(values: Option<&str>) -> Result<([u32; PORTS_MAX], usize), BadPara
         *ports.get_mut(count).ok_or(bad(Why::TooMany))? = port;
         count = count.saturating_add(1);
     }
-    if count == 0 { Err(bad(Why::Value)) } else { Ok((ports, count)) }
+    if count == 0 {
+        Err(bad(Why::Value))
+    } else {
+        Ok((ports, count))
+    }
 }
 
 /// The service of a session at `port`: its low 16 bits.
@@ -219,8 +269,8 @@ mod tests {
     }
 
     fn why(line: &str) -> (String, Why) {
-        let bad = Settings::read(line).unwrap_err();
-        (bad.name.into(), bad.why)
+        let bad = Settings::read(line.as_bytes()).unwrap_err();
+        (String::from_utf8(bad.name.into()).unwrap(), bad.why)
     }
 
     #[test]
@@ -231,18 +281,29 @@ mod tests {
             key(1),
             key(2)
         );
-        let settings = Settings::read(&line).unwrap();
-        let hosts: Vec<String> = settings.hosts.as_slice().iter().map(|host| host.key.to_string()).collect();
+        let settings = Settings::read(line.as_bytes()).unwrap();
+        let hosts: Vec<String> = settings
+            .hosts
+            .as_slice()
+            .iter()
+            .map(|host| host.key.to_string())
+            .collect();
         assert_eq!(hosts, [key(1), key(2)]);
-        assert_eq!(settings.binding, Some((InstanceId::new("i-0a1b2c3d").unwrap(), 7)));
+        assert_eq!(
+            settings.binding,
+            Some((InstanceId::new("i-0a1b2c3d").unwrap(), 7))
+        );
         assert_eq!(settings.ports(), [5252, 70000]);
-        assert_eq!(settings.modules().collect::<Vec<_>>(), ["virtio_ring", "vsock"]);
+        assert_eq!(
+            settings.modules().collect::<Vec<_>>(),
+            [&b"virtio_ring"[..], b"vsock"]
+        );
     }
 
     #[test]
     fn a_key_is_all_that_is_needed() {
         let line = format!("mvm.host_key=\"{}\"", key(1));
-        let settings = Settings::read(&line).unwrap();
+        let settings = Settings::read(line.as_bytes()).unwrap();
         assert_eq!(settings.binding, None);
         assert_eq!(settings.ports(), [5252]);
         assert_eq!(settings.modules().count(), 0);
@@ -256,22 +317,58 @@ mod tests {
             (String::from("quiet"), "mvm.host_key", Why::Missing),
             (String::from("mvm.host_key="), "mvm.host_key", Why::Value),
             (String::from("mvm.host_key=abc"), "mvm.host_key", Why::Value),
-            (format!("mvm.host_key={}", "0".repeat(64)), "mvm.host_key", Why::Value),
+            (
+                format!("mvm.host_key={}", "0".repeat(64)),
+                "mvm.host_key",
+                Why::Value,
+            ),
             (format!("mvm.host_key={five}"), "mvm.host_key", Why::TooMany),
             (format!("{good}{good}"), "mvm.host_key", Why::Twice),
             (format!("{good}mvm.hostkey=1"), "mvm.hostkey", Why::Unknown),
             (format!("{good}mvm."), "mvm.", Why::Unknown),
-            (format!("{good}mvm.instance=\"web 1\""), "mvm.instance", Why::Value),
-            (format!("{good}mvm.generation=1"), "mvm.generation", Why::NeedsInstance),
-            (format!("{good}mvm.instance=i-0a1b2c3d mvm.generation=0"), "mvm.generation", Why::Value),
-            (format!("{good}mvm.instance=i-0a1b2c3d mvm.generation=-1"), "mvm.generation", Why::Value),
+            (
+                format!("{good}mvm.instance=\"web 1\""),
+                "mvm.instance",
+                Why::Value,
+            ),
+            (
+                format!("{good}mvm.generation=1"),
+                "mvm.generation",
+                Why::NeedsInstance,
+            ),
+            (
+                format!("{good}mvm.instance=i-0a1b2c3d mvm.generation=0"),
+                "mvm.generation",
+                Why::Value,
+            ),
+            (
+                format!("{good}mvm.instance=i-0a1b2c3d mvm.generation=-1"),
+                "mvm.generation",
+                Why::Value,
+            ),
             (format!("{good}mvm.port="), "mvm.port", Why::Value),
             (format!("{good}mvm.port=4294967295"), "mvm.port", Why::Value),
-            (format!("{good}mvm.port=1,2,3,4,5"), "mvm.port", Why::TooMany),
-            (format!("{good}mvm.port=1,65537"), "mvm.port", Why::SameService),
-            (format!("{good}mvm.modules=../evil"), "mvm.modules", Why::Value),
+            (
+                format!("{good}mvm.port=1,2,3,4,5"),
+                "mvm.port",
+                Why::TooMany,
+            ),
+            (
+                format!("{good}mvm.port=1,65537"),
+                "mvm.port",
+                Why::SameService,
+            ),
+            (
+                format!("{good}mvm.modules=../evil"),
+                "mvm.modules",
+                Why::Value,
+            ),
             (format!("{good}mvm.modules=a,,b"), "mvm.modules", Why::Value),
-            (format!("{good}mvm.modules={}", "a".repeat(64)), "mvm.modules", Why::Value),
+            (
+                format!("{good}mvm.modules={}", "a".repeat(64)),
+                "mvm.modules",
+                Why::Value,
+            ),
         ];
         for (line, name, reason) in cases {
             assert_eq!(why(&line), (name.into(), reason), "{line}");
@@ -280,12 +377,14 @@ mod tests {
 
     #[test]
     fn no_line_makes_it_panic() {
-        let parts = ["mvm.", "host_key", "=", ",", "\"", " ", "--", "port", "é", "1", "\n"];
+        let parts = [
+            "mvm.", "host_key", "=", ",", "\"", " ", "--", "port", "é", "1", "\n",
+        ];
         for a in parts {
             for b in parts {
                 for c in parts {
                     for d in parts {
-                        let _ = Settings::read(&format!("{a}{b}{c}{d}"));
+                        let _ = Settings::read(format!("{a}{b}{c}{d}").as_bytes());
                     }
                 }
             }

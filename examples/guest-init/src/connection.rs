@@ -1,12 +1,13 @@
 //! One connection: from the host's hello to the end of its session. Nothing here waits.
 
 use mvm_core::guest::{
-    AfterResponse, Call, DispatchError, Dispatcher, Failure, Incoming, Negotiated, Responder, Shutdown, SleepPrep,
-    Written,
+    AfterResponse, Call, DispatchError, Dispatcher, Failure, Incoming, Negotiated, Responder,
+    Shutdown, SleepPrep, Written,
 };
 use mvm_core::limits::{FRAME_HEADER_LEN, HANDSHAKE_BODY_MAX, HANDSHAKE_DEADLINE_MS};
 use mvm_core::session::{
-    Entropy, GuestAwaitingFinish, GuestKey, GuestOptions, GuestSession, Opened, RefusalCode, refusal,
+    Entropy, GuestAwaitingFinish, GuestKey, GuestOptions, GuestSession, Opened, RefusalCode,
+    refusal,
 };
 use mvm_core::wire::frame::{FrameDecoder, FrameProgress};
 use rustix::fd::OwnedFd;
@@ -37,7 +38,10 @@ pub(crate) struct Buffers {
 }
 
 impl Buffers {
-    pub(crate) const EMPTY: Self = Self { input: [0; BODY_MAX + FRAME_HEADER_LEN], output: [0; OUTPUT] };
+    pub(crate) const EMPTY: Self = Self {
+        input: [0; BODY_MAX + FRAME_HEADER_LEN],
+        output: [0; OUTPUT],
+    };
 }
 
 /// Why a connection ended.
@@ -60,12 +64,12 @@ pub(crate) enum End {
 impl End {
     pub(crate) const fn text(self) -> &'static str {
         match self {
-            Self::Closed => "closed",
-            Self::Gone => "cut off",
-            Self::Refused(_) => "refused, code ",
-            Self::Broken => "ended: not what the session allows",
-            Self::Slow => "ended: too slow",
-            Self::Over => "ended: another took its place",
+            Self::Closed => " closed: ",
+            Self::Gone => " cut off: ",
+            Self::Refused(_) => " refused: code ",
+            Self::Broken => " broken: ",
+            Self::Slow => " too slow: ",
+            Self::Over => " over: ",
         }
     }
 }
@@ -93,6 +97,8 @@ struct Talk<'k> {
     flushing: bool,
 }
 
+// There is no heap to put the large ones on.
+#[allow(clippy::large_enum_variant)]
 enum State<'k> {
     Hello,
     Finish(GuestAwaitingFinish<'k>),
@@ -147,9 +153,13 @@ impl<'k> Connection<'k> {
 
     /// When it has to be looked after, whatever its stream does; in milliseconds of the boot clock.
     pub(crate) fn deadline_ms(&self) -> u64 {
-        let stalled = self.stalled_ms.map_or(u64::MAX, |since| since.saturating_add(STALLED_MS));
+        let stalled = self
+            .stalled_ms
+            .map_or(u64::MAX, |since| since.saturating_add(STALLED_MS));
         match self.state {
-            State::Hello | State::Finish(_) => stalled.min(self.began_ms.saturating_add(HANDSHAKE_DEADLINE_MS)),
+            State::Hello | State::Finish(_) => {
+                stalled.min(self.began_ms.saturating_add(HANDSHAKE_DEADLINE_MS))
+            }
             _ => stalled,
         }
     }
@@ -163,7 +173,12 @@ impl<'k> Connection<'k> {
     }
 
     /// Sends what can be sent, and takes at most one frame.
-    pub(crate) fn turn(&mut self, key: &'k GuestKey, guest: &mut Guest, buffers: &mut Buffers) -> Turn {
+    pub(crate) fn turn(
+        &mut self,
+        key: &'k GuestKey,
+        guest: &mut Guest,
+        buffers: &mut Buffers,
+    ) -> Turn {
         if self.deadline_ms() <= uptime_ms() {
             return Turn::End(End::Slow);
         }
@@ -190,7 +205,11 @@ impl<'k> Connection<'k> {
     /// Writes what is in the output; `true` once all of it has been taken.
     fn push(&mut self, buffers: &Buffers) -> Result<bool, End> {
         let rest = buffers.output.get(self.unsent.clone()).unwrap_or_default();
-        match send(&self.stream, rest, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
+        match send(
+            &self.stream,
+            rest,
+            SendFlags::NOSIGNAL | SendFlags::DONTWAIT,
+        ) {
             Ok(sent) => {
                 self.unsent.start = self.unsent.start.saturating_add(sent);
                 // An answer has a limited time from its beginning to its end.
@@ -227,7 +246,12 @@ impl<'k> Connection<'k> {
     }
 
     /// Takes the next frame, if all of it is there.
-    fn frame(&mut self, key: &'k GuestKey, guest: &mut Guest, buffers: &mut Buffers) -> Result<Option<Turn>, End> {
+    fn frame(
+        &mut self,
+        key: &'k GuestKey,
+        guest: &mut Guest,
+        buffers: &mut Buffers,
+    ) -> Result<Option<Turn>, End> {
         let Buffers { input, output } = buffers;
         let mut decoder = FrameDecoder::resume(input, self.progress);
         decoder.set_limit(self.limit());
@@ -264,9 +288,19 @@ impl<'k> Connection<'k> {
         }
     }
 
-    fn hello(&mut self, key: &'k GuestKey, guest: &mut Guest, body: &[u8], out: &mut [u8]) -> Result<Turn, End> {
-        let options =
-            GuestOptions { service: self.service, capabilities: OFFERED.bits(), extensions: &[], lifetime_ms: LIFETIME_MS };
+    fn hello(
+        &mut self,
+        key: &'k GuestKey,
+        guest: &mut Guest,
+        body: &[u8],
+        out: &mut [u8],
+    ) -> Result<Turn, End> {
+        let options = GuestOptions {
+            service: self.service,
+            capabilities: OFFERED.bits(),
+            extensions: &[],
+            lifetime_ms: LIFETIME_MS,
+        };
         let offer = match guest.endpoint.receive(key, options, &guest.machine, body) {
             Ok(offer) => offer,
             Err(error) => {
@@ -283,15 +317,21 @@ impl<'k> Connection<'k> {
         let mut fresh = boot::random().map_err(|_| End::Broken)?;
         let entropy = Entropy::new(fresh);
         fresh.zeroize();
-        let (waiting, len) =
-            offer.answer(&mut guest.endpoint, entropy, &guest.machine, out).map_err(|_| End::Broken)?;
+        let (waiting, len) = offer
+            .answer(&mut guest.endpoint, entropy, &guest.machine, out)
+            .map_err(|_| End::Broken)?;
         self.unsent = 0..len;
         self.stalled_ms = Some(uptime_ms());
         self.state = State::Finish(waiting);
         Ok(Turn::More)
     }
 
-    fn finish(&mut self, waiting: GuestAwaitingFinish<'k>, guest: &mut Guest, body: &[u8]) -> Result<Turn, End> {
+    fn finish(
+        &mut self,
+        waiting: GuestAwaitingFinish<'k>,
+        guest: &mut Guest,
+        body: &[u8],
+    ) -> Result<Turn, End> {
         let session = waiting
             .finish(&mut guest.endpoint, &guest.machine, body)
             .map_err(|error| End::Refused(refusal(&error).code))?;
@@ -299,11 +339,21 @@ impl<'k> Connection<'k> {
         let negotiated = Negotiated::guest(OFFERED, common);
         let (instance, generation) = (session.instance().clone(), session.generation());
         let dispatcher = Dispatcher::new(&mut guest.lifecycle, negotiated, instance, generation);
-        self.state = State::Talk(Talk { session, dispatcher, flushing: false });
+        self.state = State::Talk(Talk {
+            session,
+            dispatcher,
+            flushing: false,
+        });
         Ok(Turn::More)
     }
 
-    fn request(&mut self, mut talk: Talk<'k>, guest: &mut Guest, body: &[u8], out: &mut [u8]) -> Result<Turn, End> {
+    fn request(
+        &mut self,
+        mut talk: Talk<'k>,
+        guest: &mut Guest,
+        body: &[u8],
+        out: &mut [u8],
+    ) -> Result<Turn, End> {
         let now = uptime_ms();
         let payload = match talk.session.open(&mut guest.endpoint, &guest.machine, body) {
             Ok(Opened::Data(payload)) => payload,
@@ -321,7 +371,11 @@ impl<'k> Connection<'k> {
             Ok(incoming) => incoming,
             Err(error) => {
                 talk.dispatcher.end(&mut guest.lifecycle);
-                return Err(if matches!(error, DispatchError::Ended) { End::Over } else { End::Broken });
+                return Err(if matches!(error, DispatchError::Ended) {
+                    End::Over
+                } else {
+                    End::Broken
+                });
             }
         };
         let written = match incoming {
@@ -349,16 +403,28 @@ impl<'k> Connection<'k> {
         buffers: &mut Buffers,
     ) -> Turn {
         let state = core::mem::replace(&mut self.state, State::Last(End::Broken));
-        let State::Talk(mut talk) = state else { return Turn::End(End::Broken) };
+        let State::Talk(mut talk) = state else {
+            return Turn::End(End::Broken);
+        };
         talk.flushing = false;
         let mut answer = [0; ANSWER_MAX];
         let now = uptime_ms();
         let written = match result {
             Ok(()) => responder
-                .answer(&mut guest.lifecycle, &mvm_core::guest::Answer::SleepPrep, now, &mut answer)
+                .answer(
+                    &mut guest.lifecycle,
+                    &mvm_core::guest::Answer::SleepPrep,
+                    now,
+                    &mut answer,
+                )
                 .map(|Written { len, then, .. }| (len, then)),
             Err(code) => responder
-                .fail(&mut guest.lifecycle, Failure::Failed { code }, now, &mut answer)
+                .fail(
+                    &mut guest.lifecycle,
+                    Failure::Failed { code },
+                    now,
+                    &mut answer,
+                )
                 .map(|len| (len, AfterResponse::Continue)),
         };
         let written = written.map_err(|_| End::Slow);
@@ -385,7 +451,9 @@ impl<'k> Connection<'k> {
             }
         };
         let payload = answer.get(..len).unwrap_or_default();
-        let sealed = talk.session.seal(&guest.endpoint, &guest.machine, payload, out);
+        let sealed = talk
+            .session
+            .seal(&guest.endpoint, &guest.machine, payload, out);
         let mut end = *sealed.as_ref().unwrap_or(&0);
         // What has to be done is done, whether the answer could be sealed or not.
         let turn = match then {
@@ -401,10 +469,16 @@ impl<'k> Connection<'k> {
             self.state = State::Talk(talk);
         } else {
             let rest = out.get_mut(end..).unwrap_or_default();
-            end = end.saturating_add(talk.session.close(&guest.endpoint, &guest.machine, rest).unwrap_or(0));
+            end = end.saturating_add(
+                talk.session
+                    .close(&guest.endpoint, &guest.machine, rest)
+                    .unwrap_or(0),
+            );
             if let Turn::Asleep { unbind } = turn {
                 // It has been asked for in a session that counts.
-                let _ = guest.endpoint.prepare_sleep(talk.session, &guest.machine, unbind);
+                let _ = guest
+                    .endpoint
+                    .prepare_sleep(talk.session, &guest.machine, unbind);
             }
             talk.dispatcher.end(&mut guest.lifecycle);
             self.state = State::Last(End::Closed);
@@ -419,7 +493,9 @@ impl<'k> Connection<'k> {
     pub(crate) fn end(mut self, guest: &mut Guest, buffers: &mut Buffers) {
         if let State::Talk(mut talk) = self.state {
             if self.unsent.is_empty()
-                && let Ok(len) = talk.session.close(&guest.endpoint, &guest.machine, &mut buffers.output)
+                && let Ok(len) =
+                    talk.session
+                        .close(&guest.endpoint, &guest.machine, &mut buffers.output)
             {
                 self.unsent = 0..len;
             }
@@ -427,7 +503,11 @@ impl<'k> Connection<'k> {
         }
         let rest = buffers.output.get(self.unsent.clone()).unwrap_or_default();
         if !rest.is_empty() {
-            let _ = send(&self.stream, rest, SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
+            let _ = send(
+                &self.stream,
+                rest,
+                SendFlags::NOSIGNAL | SendFlags::DONTWAIT,
+            );
         }
     }
 }
@@ -446,9 +526,9 @@ fn respond(
         Outcome::Answer(done) => responder
             .answer(&mut guest.lifecycle, &done, now, answer)
             .map(|Written { len, then, .. }| (len, then)),
-        Outcome::Fail(failure) => {
-            responder.fail(&mut guest.lifecycle, failure, now, answer).map(|len| (len, AfterResponse::Continue))
-        }
+        Outcome::Fail(failure) => responder
+            .fail(&mut guest.lifecycle, failure, now, answer)
+            .map(|len| (len, AfterResponse::Continue)),
     };
     result.map_err(|_| End::Slow)
 }

@@ -1,71 +1,100 @@
 //! What the init says, line by line, on the console.
 
-use heapless::String;
-use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags, open};
 
-const PREFIX: &str = "guest-init: ";
+/// A piece of a line.
+#[derive(Clone, Copy)]
+pub(crate) enum Part<'a> {
+    Text(&'a str),
+    /// Text of somebody else.
+    Bytes(&'a [u8]),
+    Number(u64),
+    Hex(&'a [u8]),
+}
+pub(crate) use Part::{Bytes, Hex, Number, Text};
 
-/// A line that is being put together; what does not fit is left out.
-pub(crate) struct Line(String<192, u8>);
+/// Longest line, its end included, in bytes; of a longer one the rest is left out.
+const LINE_MAX: usize = 192;
+
+struct Line {
+    bytes: [u8; LINE_MAX],
+    len: usize,
+}
 
 impl Line {
-    pub(crate) fn new(text: &str) -> Self {
-        Self(String::new()).text(PREFIX).text(text)
-    }
-
-    pub(crate) fn text(mut self, text: &str) -> Self {
-        for c in text.chars() {
-            // One line stays one line, and a terminal is told nothing.
-            let _ = self.0.push(if c.is_ascii_graphic() || c == ' ' { c } else { '?' });
+    fn push(&mut self, byte: u8) {
+        if let Some(place) = self.bytes.get_mut(self.len) {
+            *place = byte;
+            self.len = self.len.saturating_add(1);
         }
-        self
     }
 
-    pub(crate) fn number(mut self, value: u64) -> Self {
+    fn push_all(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            // One line stays one line, and a terminal is told nothing.
+            self.push(if matches!(byte, b' '..=b'~') {
+                *byte
+            } else {
+                b'?'
+            });
+        }
+    }
+
+    fn number(&mut self, value: u64) {
         let mut digits = [0; 20];
         let mut rest = value;
-        let mut count: usize = 0;
-        for place in digits.iter_mut().rev() {
+        let mut first = digits.len();
+        for (at, place) in digits.iter_mut().enumerate().rev() {
             // Below ten.
-            *place = (rest % 10) as u8;
+            #[allow(clippy::cast_possible_truncation, clippy::as_conversions)]
+            {
+                *place = b'0' | (rest % 10) as u8;
+            }
             rest /= 10;
-            count = count.saturating_add(1);
+            first = at;
             if rest == 0 {
                 break;
             }
         }
-        for digit in digits.iter().skip(digits.len().saturating_sub(count)) {
-            let _ = self.0.push(char::from(b'0'.saturating_add(*digit)));
-        }
-        self
-    }
-
-    pub(crate) fn hex(mut self, bytes: &[u8]) -> Self {
-        for nibble in bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]) {
-            let _ = self.0.push(char::from_digit(u32::from(nibble), 16).unwrap_or('?'));
-        }
-        self
-    }
-
-    /// Writes it. A console that is not there, or takes nothing, holds nobody up for long and is no error.
-    pub(crate) fn say(mut self) {
-        if self.0.push('\n').is_err() {
-            let _ = self.0.pop();
-            let _ = self.0.push('\n');
-        }
-        let Some(console) = console() else { return };
-        let mut rest = self.0.as_bytes();
-        while let Ok(written @ 1..) = rustix::io::write(&console, rest) {
-            rest = rest.get(written..).unwrap_or_default();
-            if rest.is_empty() {
-                break;
-            }
-        }
+        self.push_all(digits.get(first..).unwrap_or_default());
     }
 }
 
-/// Opened for each line: lines are few, and nothing has to be kept that a workload could inherit.
-pub(crate) fn console() -> Option<OwnedFd> {
-    open(c"/dev/console", OFlags::WRONLY | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty()).ok()
+/// Says a line. A console that is not there, or takes nothing, holds nobody up and is no error. It is opened
+/// for each line: lines are few, and nothing is kept that a workload could inherit.
+pub(crate) fn say(parts: &[Part<'_>]) {
+    let mut line = Line {
+        bytes: [0; LINE_MAX],
+        len: 0,
+    };
+    line.push_all(b"guest-init: ");
+    for part in parts {
+        match *part {
+            Text(text) => line.push_all(text.as_bytes()),
+            Bytes(bytes) => line.push_all(bytes),
+            Number(value) => line.number(value),
+            Hex(bytes) => {
+                for nibble in bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]) {
+                    line.push(if nibble < 10 {
+                        b'0' | nibble
+                    } else {
+                        b'a'.wrapping_sub(10).wrapping_add(nibble)
+                    });
+                }
+            }
+        }
+    }
+    line.len = line.len.min(LINE_MAX.saturating_sub(1));
+    line.push(b'\n');
+    let flags = OFlags::WRONLY | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let Ok(console) = open(c"/dev/console", flags, Mode::empty()) else {
+        return;
+    };
+    let mut rest = line.bytes.get(..line.len).unwrap_or_default();
+    while let Ok(written @ 1..) = rustix::io::write(&console, rest) {
+        rest = rest.get(written..).unwrap_or_default();
+        if rest.is_empty() {
+            break;
+        }
+    }
 }

@@ -7,7 +7,7 @@ use mvm_core::time::Timestamp;
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::{Errno, pread};
-use rustix::ioctl::{NoArg, Updater, ioctl};
+use rustix::ioctl::{NoArg, Opcode, Updater, ioctl};
 use rustix::time::{ClockId, Timespec, clock_settime};
 use zeroize::Zeroize;
 
@@ -21,7 +21,9 @@ pub(crate) struct Machine {
 impl Machine {
     pub(crate) fn new() -> Self {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-        Self { vmclock: open(c"/dev/vmclock0", flags, Mode::empty()).ok() }
+        Self {
+            vmclock: open(c"/dev/vmclock0", flags, Mode::empty()).ok(),
+        }
     }
 }
 
@@ -33,7 +35,9 @@ pub(crate) fn uptime_ms() -> u64 {
 fn millis(time: Timespec) -> u64 {
     let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
     let nanoseconds = u64::try_from(time.tv_nsec).unwrap_or_default();
-    seconds.saturating_mul(1000).saturating_add(nanoseconds / 1_000_000)
+    seconds
+        .saturating_mul(1000)
+        .saturating_add(nanoseconds / 1_000_000)
 }
 
 /// `struct vmclock_abi` of the kernel (`linux/vmclock-abi.h`): the magic `VCLK`, and at 16 the marker that
@@ -47,7 +51,9 @@ fn disruption_marker(page: &[u8; 24]) -> Option<u64> {
 impl Environment for Machine {
     /// Where there is a VMClock its marker; a VMClock that cannot be read any more is another machine.
     fn mark(&self) -> Mark {
-        let Some(vmclock) = &self.vmclock else { return Mark::Constant };
+        let Some(vmclock) = &self.vmclock else {
+            return Mark::Constant;
+        };
         let mut page = [0; 24];
         match pread(vmclock, &mut page, 0) {
             Ok(24) => Mark::Changing(disruption_marker(&page).unwrap_or(u64::MAX)),
@@ -68,7 +74,10 @@ pub(crate) fn wake(wake: &Wake) -> WakeReport {
     report.set(Step::Clock, outcome(set_clock(wake.wall_clock)));
     report.set_clock_skew_ms(skew);
     if let Some(identity) = &wake.identity {
-        report.set(Step::Identity, outcome(rustix::system::sethostname(identity.as_str().as_bytes())));
+        report.set(
+            Step::Identity,
+            outcome(rustix::system::sethostname(identity.as_str().as_bytes())),
+        );
     }
     if let Some(net) = &wake.network {
         report.set(Step::Network, outcome(set_network(net)));
@@ -79,7 +88,9 @@ pub(crate) fn wake(wake: &Wake) -> WakeReport {
 fn outcome(result: Result<(), Errno>) -> StepOutcome {
     match result {
         Ok(()) => StepOutcome::Done,
-        Err(error) => StepOutcome::Failed { code: error.raw_os_error().unsigned_abs() },
+        Err(error) => StepOutcome::Failed {
+            code: error.raw_os_error().unsigned_abs(),
+        },
     }
 }
 
@@ -99,20 +110,28 @@ struct PoolInfo {
 /// pool until the generator reseeds by itself, minutes later, and until then two clones give the same.
 #[allow(unsafe_code)]
 fn reseed(bytes: &[u8; 32]) -> Result<(), Errno> {
-    const ADD: u32 = linux_raw_sys::ioctl::RNDADDENTROPY;
-    const RESEED: u32 = linux_raw_sys::ioctl::RNDRESEEDCRNG;
-    let random = open(c"/dev/urandom", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
-    let mut info = PoolInfo { entropy_bits: 256, len: 32, bytes: *bytes };
+    const ADD: Opcode = linux_raw_sys::ioctl::RNDADDENTROPY;
+    const RESEED: Opcode = linux_raw_sys::ioctl::RNDRESEEDCRNG;
+    let random = open(
+        c"/dev/urandom",
+        OFlags::WRONLY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?;
+    let mut info = PoolInfo {
+        entropy_bits: 256,
+        len: 32,
+        bytes: *bytes,
+    };
     // SAFETY: the opcode takes a pool info of the length that is said in it. It is declared for the two
     // numbers alone; the bytes behind them are read too.
-    let added = unsafe { ioctl(&random, Updater::<{ ADD as _ }, PoolInfo>::new(&mut info)) };
+    let added = unsafe { ioctl(&random, Updater::<ADD, PoolInfo>::new(&mut info)) };
     info.bytes.zeroize();
     added?;
     if cfg!(feature = "planted-no-reseed") {
         return Ok(());
     }
     // SAFETY: the opcode takes nothing.
-    unsafe { ioctl(&random, NoArg::<{ RESEED as _ }>::new()) }
+    unsafe { ioctl(&random, NoArg::<RESEED>::new()) }
 }
 
 /// How far this clock is ahead of `host`, in milliseconds.
@@ -120,9 +139,17 @@ fn skew_ms(host: Timestamp) -> i64 {
     let now = sys::wall_clock();
     let nanoseconds = now.tv_nsec.saturating_sub(i64::from(host.subsec_nanos()));
     let seconds = now.tv_sec.saturating_sub(host.seconds());
-    seconds.saturating_mul(1000).saturating_add(nanoseconds / 1_000_000)
+    seconds
+        .saturating_mul(1000)
+        .saturating_add(nanoseconds / 1_000_000)
 }
 
 fn set_clock(to: Timestamp) -> Result<(), Errno> {
-    clock_settime(ClockId::Realtime, Timespec { tv_sec: to.seconds(), tv_nsec: i64::from(to.subsec_nanos()) })
+    clock_settime(
+        ClockId::Realtime,
+        Timespec {
+            tv_sec: to.seconds(),
+            tv_nsec: i64::from(to.subsec_nanos()),
+        },
+    )
 }

@@ -18,7 +18,7 @@ mod shutdown;
 mod sys;
 mod vsock;
 
-use core::panic::PanicInfo;
+use core::panic::{Location, PanicInfo};
 
 use guest_init::cmdline::Settings;
 use mvm_core::guest::{Lifecycle, ShutdownMode};
@@ -27,7 +27,7 @@ use rustix::io::Errno;
 use rustix::system::{RebootCommand, reboot};
 
 use crate::children::Workload;
-use crate::console::Line;
+use crate::console::{Bytes, Hex, Number, Text, say};
 use crate::machine::{Machine, uptime_ms};
 use crate::requests::{Guest, Watched};
 use crate::server::{Listeners, Served, Sources, serve};
@@ -44,21 +44,30 @@ const COMMAND_LINE_MAX: usize = 4096;
 fn run(arguments: Arguments) -> ! {
     let started_ms = uptime_ms();
     if !rustix::process::getpid().is_init() {
-        failed("this program is PID 1 of a microVM, and nothing else", b"", Errno::PERM);
+        failed(
+            "this program is PID 1 of a microVM, and nothing else",
+            b"",
+            Errno::PERM,
+        );
         sys::exit(1);
     }
     boot::mount_all();
-    Line::new("started at ").number(started_ms).text(" ms").say();
+    say(&[Text("started at "), Number(started_ms), Text(" ms")]);
 
     let mut line = [0; COMMAND_LINE_MAX];
     let line = match boot::read_file(c"/proc/cmdline", &mut line) {
-        Ok(line) => core::str::from_utf8(line).unwrap_or_default(),
+        Ok(line) => line,
         Err(error) => fatal("cannot read /proc/cmdline", error),
     };
     let settings = match Settings::read(line) {
         Ok(settings) => settings,
         Err(bad) => {
-            Line::new("kernel command line: ").text(bad.name).text(" ").text(bad.why.text()).say();
+            say(&[
+                Text("kernel command line: "),
+                Bytes(bad.name),
+                Text(" "),
+                Text(bad.why.text()),
+            ]);
             fatal("cannot go on", Errno::INVAL)
         }
     };
@@ -88,7 +97,7 @@ fn run(arguments: Arguments) -> ! {
         match serve(&key, &mut guest, &sources, buffers, first.take()) {
             Served::Rekeyed(seed, stream, service) => {
                 key = GuestKey::from_seed(seed.secret_bytes());
-                Line::new("guest key ").hex(key.public().as_bytes()).say();
+                say(&[Text("guest key "), Hex(key.public().as_bytes())]);
                 first = Some((stream, service));
             }
             Served::Shutdown(shutdown) => shutdown::run(shutdown, guest.workload, &sources.signals),
@@ -98,7 +107,11 @@ fn run(arguments: Arguments) -> ! {
 
 /// Signals first, so that no child's end is missed; then every port.
 fn listen(ports: &[u32]) -> Sources {
-    let set = SignalSet::NONE.with(SIGCHLD).with(SIGINT).with(SIGTERM).with(SIGPWR);
+    let set = SignalSet::NONE
+        .with(SIGCHLD)
+        .with(SIGINT)
+        .with(SIGTERM)
+        .with(SIGPWR);
     let signals = sys::block(set).and_then(|()| sys::signal_fd(set));
     let signals = signals.unwrap_or_else(|error| fatal("cannot wait for signals", error));
     let mut listeners = Listeners::new();
@@ -107,8 +120,14 @@ fn listen(ports: &[u32]) -> Sources {
             Ok(listener) => {
                 // There are as many places as ports.
                 let _ = listeners.push((listener, *port));
-                let line = Line::new("listening on vsock port ").number(u64::from(*port));
-                line.text(" at ").number(uptime_ms()).text(" ms").say();
+                let number = Number(u64::from(*port));
+                say(&[
+                    Text("listening on vsock port "),
+                    number,
+                    Text(" at "),
+                    Number(uptime_ms()),
+                    Text(" ms"),
+                ]);
             }
             Err(error) => fatal("cannot listen on vsock", error),
         }
@@ -119,8 +138,13 @@ fn listen(ports: &[u32]) -> Sources {
 /// Says what did not work, and the kernel's code.
 fn failed(what: &str, which: &[u8], error: Errno) {
     let code = error.raw_os_error().unsigned_abs();
-    let which = core::str::from_utf8(which).unwrap_or("?");
-    Line::new(what).text(" ").text(which).text(": error ").number(u64::from(code)).say();
+    say(&[
+        Text(what),
+        Text(" "),
+        Bytes(which),
+        Text(": error "),
+        Number(u64::from(code)),
+    ]);
 }
 
 /// Without this the guest cannot be what its host expects: the machine ends, and so the host learns of it.
@@ -132,12 +156,23 @@ fn fatal(what: &str, error: Errno) -> ! {
 /// The console says where; then the machine ends, and with it every stream, without the close that a session
 /// ends with: its host sees a session that was cut off, and its VMM a machine that has ended. (Rebooting is
 /// what ends Firecracker; where a VMM boots again, the host finds another incarnation.)
+///
+/// The place alone, without the message: the linker then finds that nothing in the program needs to be able to
+/// put a message together, and leaves some 5 kB out. For that the handler has to be small enough to be inlined.
 #[panic_handler]
 fn panicked(info: &PanicInfo<'_>) -> ! {
-    let mut line = Line::new("panicked at ");
-    if let Some(place) = info.location() {
-        line = line.text(place.file()).text(":").number(u64::from(place.line()));
-    }
-    line.text(" ").text(info.message().as_str().unwrap_or_default()).say();
+    panicked_at(info.location())
+}
+
+#[cold]
+#[inline(never)]
+fn panicked_at(place: Option<&Location<'_>>) -> ! {
+    let (file, line) = place.map_or(("?", 0), |place| (place.file(), place.line()));
+    say(&[
+        Text("panicked at "),
+        Text(file),
+        Text(":"),
+        Number(u64::from(line)),
+    ]);
     shutdown::end(ShutdownMode::Reboot)
 }

@@ -7,17 +7,17 @@ use core::net::Ipv4Addr;
 use mvm_core::instance::InstanceNet;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
-use rustix::ioctl::{Setter, ioctl};
+use rustix::ioctl::{Opcode, Setter, ioctl};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
 /// The interface that a microVM has.
 pub(crate) const INTERFACE: &CStr = c"eth0";
 
-const SIOCADDRT: u32 = 0x890B;
-const SIOCSIFFLAGS: u32 = 0x8914;
-const SIOCSIFADDR: u32 = 0x8916;
-const SIOCSIFNETMASK: u32 = 0x891C;
-const SIOCSIFHWADDR: u32 = 0x8924;
+const SIOCADDRT: Opcode = 0x890B;
+const SIOCSIFFLAGS: Opcode = 0x8914;
+const SIOCSIFADDR: Opcode = 0x8916;
+const SIOCSIFNETMASK: Opcode = 0x891C;
+const SIOCSIFHWADDR: Opcode = 0x8924;
 const IFF_UP: u16 = 1;
 const RTF_UP: u16 = 1;
 const RTF_GATEWAY: u16 = 2;
@@ -59,7 +59,10 @@ fn socket_address(address: Ipv4Addr) -> [u8; 16] {
 }
 
 fn request(name: &CStr, front: &[u8]) -> Request {
-    let mut request = Request { name: [0; 16], value: [0; 24] };
+    let mut request = Request {
+        name: [0; 16],
+        value: [0; 24],
+    };
     for (to, from) in request.name.iter_mut().take(15).zip(name.to_bytes()) {
         *to = *from;
     }
@@ -72,7 +75,12 @@ fn request(name: &CStr, front: &[u8]) -> Request {
 /// Sets everything anew. The interface is taken down first: that is what some drivers need for another
 /// hardware address, and it takes the routes of the network before with it.
 pub(crate) fn set(name: &CStr, net: &InstanceNet) -> Result<(), Errno> {
-    let socket = socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
+    let socket = socket_with(
+        AddressFamily::INET,
+        SocketType::DGRAM,
+        SocketFlags::CLOEXEC,
+        None,
+    )?;
     apply::<SIOCSIFFLAGS>(&socket, request(name, &0_u16.to_ne_bytes()))?;
     let [low, high] = ARPHRD_ETHER.to_ne_bytes();
     let [a, b, c, d, e, f] = net.mac().octets();
@@ -90,17 +98,10 @@ pub(crate) fn set(name: &CStr, net: &InstanceNet) -> Result<(), Errno> {
         ..Route::default()
     };
     // SAFETY: the opcode takes a route.
-    unsafe { ioctl(&socket, Setter::<{ SIOCADDRT as _ }, Route>::new(route)) }
+    unsafe { ioctl(&socket, Setter::<SIOCADDRT, Route>::new(route)) }
 }
 
-fn apply<const OPCODE: u32>(socket: &OwnedFd, request: Request) -> Result<(), Errno> {
-    // SAFETY: the opcodes above take an interface request, and only read it.
-    unsafe {
-        match OPCODE {
-            SIOCSIFFLAGS => ioctl(socket, Setter::<{ SIOCSIFFLAGS as _ }, Request>::new(request)),
-            SIOCSIFADDR => ioctl(socket, Setter::<{ SIOCSIFADDR as _ }, Request>::new(request)),
-            SIOCSIFNETMASK => ioctl(socket, Setter::<{ SIOCSIFNETMASK as _ }, Request>::new(request)),
-            _ => ioctl(socket, Setter::<{ SIOCSIFHWADDR as _ }, Request>::new(request)),
-        }
-    }
+fn apply<const OPCODE: Opcode>(socket: &OwnedFd, request: Request) -> Result<(), Errno> {
+    // SAFETY: the opcodes above but for that of the route take an interface request, and only read it.
+    unsafe { ioctl(socket, Setter::<OPCODE, Request>::new(request)) }
 }

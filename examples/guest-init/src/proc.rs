@@ -19,7 +19,9 @@ pub fn lines(
         let mut start: usize = 0;
         loop {
             let rest = buffer.get(start..end).unwrap_or_default();
-            let Some(len) = rest.iter().position(|byte| *byte == b'\n') else { break };
+            let Some(len) = rest.iter().position(|byte| *byte == b'\n') else {
+                break;
+            };
             line(rest.get(..len).unwrap_or_default());
             start = start.saturating_add(len).saturating_add(1);
         }
@@ -37,11 +39,12 @@ pub fn lines(
 
 /// The numbers of a line, from left to right; what is no number is skipped.
 pub fn numbers(line: &[u8]) -> impl Iterator<Item = u64> {
-    line.split(|byte| !byte.is_ascii_alphanumeric()).filter_map(number)
+    line.split(|byte| !byte.is_ascii_alphanumeric())
+        .filter_map(number)
 }
 
 /// A decimal number and nothing else.
-fn number(digits: &[u8]) -> Option<u64> {
+pub fn number(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;
     }
@@ -62,7 +65,11 @@ pub fn cpu(line: &[u8]) -> Option<(u64, u64)> {
     let mut idle: u64 = 0;
     // user nice system idle iowait irq softirq steal; what guests of this guest use is in user already.
     for (at, ticks) in numbers(line.strip_prefix(b"cpu ")?).take(8).enumerate() {
-        let sum = if at == 3 || at == 4 { &mut idle } else { &mut busy };
+        let sum = if at == 3 || at == 4 {
+            &mut idle
+        } else {
+            &mut busy
+        };
         *sum = sum.saturating_add(ticks);
     }
     Some((busy, idle))
@@ -104,7 +111,10 @@ mod tests {
     #[test]
     fn lines_come_whole_however_they_are_read() {
         let text = b"MemTotal:  1 kB\n\nMemAvailable: 22 kB\nlast";
-        let whole: Vec<Vec<u8>> = text.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
+        let whole: Vec<Vec<u8>> = text
+            .split(|byte| *byte == b'\n')
+            .map(<[u8]>::to_vec)
+            .collect();
         for piece in 1..50 {
             assert_eq!(split(text, piece, 32), whole, "{piece}");
         }
@@ -123,7 +133,10 @@ mod tests {
 
     #[test]
     fn fields() {
-        assert_eq!(field(b"MemAvailable:   220156 kB", "MemAvailable:"), Some(220_156));
+        assert_eq!(
+            field(b"MemAvailable:   220156 kB", "MemAvailable:"),
+            Some(220_156)
+        );
         assert_eq!(field(b"oom_kill 3", "oom_kill "), Some(3));
         assert_eq!(field(b"oom_kill_x 3", "oom_kill "), None);
         assert_eq!(field(b"VmRSS: 99999999999999999999 kB", "VmRSS:"), None);

@@ -1,12 +1,12 @@
 //! What a host asks, and the guest's answers.
 
-use guest_init::messages::{CLOCK, Clock, NUMBERS, RANDOM};
+use guest_init::messages::{CLOCK, CLOCK_MAX, Clock, NUMBERS, NUMBERS_MAX, RANDOM};
 use mvm_core::guest::{
-    Answer, Call, Capabilities, Component, ComponentName, ComponentState, Components, Extension, Failure, Lifecycle,
-    Pong, SecretBytes, StatusReport, Step, StepOutcome, Wake,
+    Answer, Call, Capabilities, Component, ComponentName, ComponentState, Components, Extension,
+    Failure, Lifecycle, Pong, SecretBytes, StatusReport, Step, StepOutcome, Wake,
 };
 use mvm_core::session::GuestEndpoint;
-use mvm_core::wire::codec::{self, Bytes};
+use mvm_core::wire::codec::Bytes;
 use rustix::io::Errno;
 
 use crate::children::Workload;
@@ -18,9 +18,6 @@ pub(crate) const OFFERED: Capabilities = Capabilities::KNOWN;
 
 /// Memory below this share of the whole counts as short, in percent.
 const SHORT_PERCENT: u64 = 5;
-/// For the answers of the init's own messages.
-const EXTENSION_MAX: usize = 160;
-
 /// Everything that is one for the whole guest, whatever the number of connections.
 pub(crate) struct Guest {
     pub(crate) endpoint: GuestEndpoint,
@@ -44,39 +41,56 @@ pub(crate) struct Watched {
 
 impl Watched {
     pub(crate) const fn new() -> Self {
-        Self { state: ComponentState::Unknown, since_ms: 0 }
+        Self {
+            state: ComponentState::Unknown,
+            since_ms: 0,
+        }
     }
 
     fn seen(&mut self, state: ComponentState, now_ms: u64) {
         if self.state != state {
-            *self = Self { state, since_ms: now_ms };
+            *self = Self {
+                state,
+                since_ms: now_ms,
+            };
         }
     }
 }
 
 /// What becomes of a call.
+// There is no heap to put the answer on.
+#[allow(clippy::large_enum_variant)]
 pub(crate) enum Outcome<'a> {
     Answer(Answer<'a>),
     Fail(Failure),
 }
 
 /// Room for the answer of an own message.
-pub(crate) struct Scratch([u8; EXTENSION_MAX]);
+pub(crate) struct Scratch([u8; NUMBERS_MAX]);
 
 impl Scratch {
     pub(crate) const fn new() -> Self {
-        Self([0; EXTENSION_MAX])
+        Self([0; NUMBERS_MAX])
     }
 }
 
 impl Guest {
     /// Carries out every call but `SleepPrep`, which takes its time.
-    pub(crate) fn carry_out<'a>(&mut self, call: &Call<'_>, scratch: &'a mut Scratch) -> Outcome<'a> {
+    pub(crate) fn carry_out<'a>(
+        &mut self,
+        call: &Call<'_>,
+        scratch: &'a mut Scratch,
+    ) -> Outcome<'a> {
         match call {
-            Call::Ping(ping) => Outcome::Answer(Answer::Pong(Pong { nonce: ping.nonce, uptime_ms: uptime_ms() })),
+            Call::Ping(ping) => Outcome::Answer(Answer::Pong(Pong {
+                nonce: ping.nonce,
+                uptime_ms: uptime_ms(),
+            })),
             Call::Status => match self.status() {
                 Some(report) => Outcome::Answer(Answer::Status(report)),
-                None => Outcome::Fail(Failure::Failed { code: Errno::NOSPC.raw_os_error().unsigned_abs() }),
+                None => Outcome::Fail(Failure::Failed {
+                    code: Errno::NOSPC.raw_os_error().unsigned_abs(),
+                }),
             },
             Call::Wake(wake) => Outcome::Answer(Answer::Wake(self.wake(wake))),
             Call::Shutdown(_) => Outcome::Answer(Answer::Shutdown),
@@ -97,22 +111,36 @@ impl Guest {
     fn status(&mut self) -> Option<StatusReport<'static>> {
         let now = uptime_ms();
         let kernel = numbers::read(self.started_ms);
-        let percent = kernel.memory_available_kib.saturating_mul(100).checked_div(kernel.memory_total_kib);
+        let percent = kernel
+            .memory_available_kib
+            .saturating_mul(100)
+            .checked_div(kernel.memory_total_kib);
         self.memory.seen(
             match percent {
                 None => ComponentState::Unknown,
                 Some(SHORT_PERCENT..) => ComponentState::Ready,
-                Some(left) => ComponentState::Failed { code: u32::try_from(left).unwrap_or_default() },
+                Some(left) => ComponentState::Failed {
+                    code: u32::try_from(left).unwrap_or_default(),
+                },
             },
             now,
         );
-        self.oom.seen(failed_if(u32::try_from(kernel.oom_kills).unwrap_or(u32::MAX)), now);
+        self.oom.seen(
+            failed_if(u32::try_from(kernel.oom_kills).unwrap_or(u32::MAX)),
+            now,
+        );
 
         let mut components = Components::new();
         let mut push = |name, state, since_ms: u64| {
             let name = ComponentName::new(name).ok()?;
             let since_ms = now.saturating_sub(since_ms);
-            components.push(Component { name, state, since_ms }).ok()
+            components
+                .push(Component {
+                    name,
+                    state,
+                    since_ms,
+                })
+                .ok()
         };
         push("init", ComponentState::Ready, self.started_ms)?;
         push("modules", failed_if(self.modules_missing), self.started_ms)?;
@@ -131,28 +159,42 @@ impl Guest {
         if extension.kind == 666 {
             planted(extension.body.0);
         }
-        let Scratch(out) = scratch;
         if !extension.body.0.is_empty() && matches!(extension.kind, NUMBERS | RANDOM | CLOCK) {
             return Outcome::Fail(Failure::Malformed);
         }
-        let written = match extension.kind {
-            NUMBERS => codec::encode(&numbers::read(self.started_ms), out),
+        let out = &mut scratch.0;
+        let len = match extension.kind {
+            NUMBERS => numbers::read(self.started_ms).write(out),
             RANDOM => match boot::random() {
-                Ok(bytes) => codec::encode(&bytes, out),
-                Err(error) => return Outcome::Fail(Failure::Failed { code: error.raw_os_error().unsigned_abs() }),
+                Ok(bytes) => write(out, &bytes),
+                Err(error) => {
+                    return Outcome::Fail(Failure::Failed {
+                        code: error.raw_os_error().unsigned_abs(),
+                    });
+                }
             },
             CLOCK => {
                 let now = sys::wall_clock();
-                let clock = Clock { seconds: now.tv_sec, nanoseconds: u32::try_from(now.tv_nsec).unwrap_or_default() };
-                codec::encode(&clock, out)
+                let clock = Clock {
+                    seconds: now.tv_sec,
+                    nanoseconds: u32::try_from(now.tv_nsec).unwrap_or_default(),
+                };
+                let mut bytes = [0; CLOCK_MAX];
+                let len = clock.write(&mut bytes);
+                write(out, bytes.get(..len).unwrap_or_default())
             }
             kind => return Outcome::Fail(Failure::UnknownExtension { kind }),
         };
-        match written.ok().and_then(|len| out.get(..len)) {
-            Some(body) => Outcome::Answer(Answer::Extension(Bytes(body))),
-            None => Outcome::Fail(Failure::Failed { code: Errno::NOSPC.raw_os_error().unsigned_abs() }),
-        }
+        Outcome::Answer(Answer::Extension(Bytes(out.get(..len).unwrap_or_default())))
     }
+}
+
+/// Puts bytes, which fit, to the front, and gives their length.
+fn write(out: &mut [u8; NUMBERS_MAX], bytes: &[u8]) -> usize {
+    for (to, from) in out.iter_mut().zip(bytes) {
+        *to = *from;
+    }
+    bytes.len()
 }
 
 /// Ready with nothing to count.

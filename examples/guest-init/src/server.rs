@@ -11,7 +11,7 @@ use rustix::process::{Pid, WaitStatus};
 
 use crate::children::{flush, kill, reap};
 use crate::connection::{Buffers, Connection, End, Turn};
-use crate::console::Line;
+use crate::console::{Number, Text, say};
 use crate::machine::uptime_ms;
 use crate::requests::Guest;
 use crate::shutdown::timespec;
@@ -69,8 +69,14 @@ pub(crate) fn serve(
     first: Option<(OwnedFd, u16)>,
 ) -> Served {
     let mark = guest.machine.mark();
-    let mut server =
-        Server { key, places: [const { None }; CONNECTIONS], buffers, flush: None, shutdown: None, mark };
+    let mut server = Server {
+        key,
+        places: [const { None }; CONNECTIONS],
+        buffers,
+        flush: None,
+        shutdown: None,
+        mark,
+    };
     if let Some((stream, service)) = first {
         server.begin(stream, service);
     }
@@ -108,7 +114,11 @@ impl<'k> Server<'k, '_> {
         // With every place taken, connections wait where they are: handshakes end soon.
         let room = self.places.iter().any(Option::is_none);
         for (listener, _) in &sources.listeners {
-            let events = if room { PollFlags::IN } else { PollFlags::empty() };
+            let events = if room {
+                PollFlags::IN
+            } else {
+                PollFlags::empty()
+            };
             let _ = fds.push(PollFd::new(listener, events));
         }
         let mut until_ms = u64::MAX;
@@ -130,11 +140,16 @@ impl<'k> Server<'k, '_> {
         }
         let timeout = match until_ms {
             u64::MAX => None,
-            until => Some(timespec(until.saturating_sub(uptime_ms()).saturating_add(1))),
+            until => Some(timespec(
+                until.saturating_sub(uptime_ms()).saturating_add(1),
+            )),
         };
         let _ = poll(&mut fds, timeout.as_ref());
         let mut came = fds.iter().map(|fd| !fd.revents().is_empty());
-        let mut ready = Ready { signals: came.next().unwrap_or_default(), listeners: [false; PORTS_MAX] };
+        let mut ready = Ready {
+            signals: came.next().unwrap_or_default(),
+            listeners: [false; PORTS_MAX],
+        };
         for ((place, _), came) in ready.listeners.iter_mut().zip(&sources.listeners).zip(came) {
             *place = came;
         }
@@ -146,7 +161,7 @@ impl<'k> Server<'k, '_> {
         let mark = guest.machine.mark();
         if mark != self.mark {
             self.mark = mark;
-            Line::new("restored from a snapshot").say();
+            say(&[Text("restored from a snapshot")]);
             guest.lifecycle.restored();
             guest.endpoint.end_all();
             self.end_all(guest);
@@ -157,15 +172,20 @@ impl<'k> Server<'k, '_> {
         // `struct signalfd_siginfo`, which begins with the signal's number.
         let mut info = [0; 128];
         while let Ok(128) = rustix::io::read(signals, &mut info) {
-            let signal = info.first_chunk::<4>().map_or(0, |number| u32::from_ne_bytes(*number));
+            let signal = info
+                .first_chunk::<4>()
+                .map_or(0, |number| u32::from_ne_bytes(*number));
             let mode = match signal {
                 // Ctrl+Alt+Del, which is how a VMM asks.
                 SIGINT => ShutdownMode::Reboot,
                 SIGTERM | SIGPWR => ShutdownMode::PowerOff,
                 _ => continue,
             };
-            Line::new("signal ").number(u64::from(signal)).say();
-            self.shutdown = self.shutdown.or(Some(Shutdown { grace_ms: GRACE_MS, mode }));
+            say(&[Text("signal "), Number(u64::from(signal))]);
+            self.shutdown = self.shutdown.or(Some(Shutdown {
+                grace_ms: GRACE_MS,
+                mode,
+            }));
         }
         while let Some((pid, status)) = reap() {
             if let Some(workload) = &mut guest.workload {
@@ -177,7 +197,12 @@ impl<'k> Server<'k, '_> {
         }
     }
 
-    fn accept(&mut self, guest: &mut Guest, listeners: &Listeners, ready: &[bool; PORTS_MAX]) -> Option<Served> {
+    fn accept(
+        &mut self,
+        guest: &mut Guest,
+        listeners: &Listeners,
+        ready: &[bool; PORTS_MAX],
+    ) -> Option<Served> {
         for ((listener, port), _) in listeners.iter().zip(ready).filter(|(_, ready)| **ready) {
             while self.places.iter().any(Option::is_none) {
                 let stream = match vsock::accept(listener) {
@@ -219,10 +244,13 @@ impl<'k> Server<'k, '_> {
     /// Some turns of one connection; whether there is more to do at once.
     fn share(&mut self, at: usize, guest: &mut Guest) -> bool {
         for _ in 0..TURNS {
-            let (Some(place), Some(buffers)) = (self.places.get_mut(at), self.buffers.get_mut(at)) else {
+            let (Some(place), Some(buffers)) = (self.places.get_mut(at), self.buffers.get_mut(at))
+            else {
                 return false;
             };
-            let Some(connection) = place else { return false };
+            let Some(connection) = place else {
+                return false;
+            };
             if !connection.still_counts(guest) {
                 self.end(at, guest, End::Over);
                 return false;
@@ -249,7 +277,11 @@ impl<'k> Server<'k, '_> {
                 return false;
             }
             Turn::Asleep { unbind } => {
-                Line::new(if unbind { "asleep, bound to no instance" } else { "asleep" }).say();
+                say(&[Text(if unbind {
+                    "asleep, bound to no instance"
+                } else {
+                    "asleep"
+                })]);
                 self.end_others(at, guest);
             }
             Turn::Shutdown(shutdown) => self.shutdown = Some(shutdown),
@@ -265,7 +297,14 @@ impl<'k> Server<'k, '_> {
         }
         let until_ms = uptime_ms().saturating_add(u64::from(prep.flush_deadline_ms));
         match flush(true) {
-            Ok(child) => self.flush = Some(Flush { child, place: at, responder, until_ms }),
+            Ok(child) => {
+                self.flush = Some(Flush {
+                    child,
+                    place: at,
+                    responder,
+                    until_ms,
+                })
+            }
             Err(error) => {
                 failed("cannot flush", b"", error);
                 let code = error.raw_os_error().unsigned_abs();
@@ -280,7 +319,11 @@ impl<'k> Server<'k, '_> {
         if let Some(flush) = self.flush.take_if(|flush| flush.until_ms <= now) {
             kill(flush.child);
             failed("not flushed in time", b"", Errno::TIMEDOUT);
-            self.flushed(guest, flush, Err(Errno::TIMEDOUT.raw_os_error().unsigned_abs()));
+            self.flushed(
+                guest,
+                flush,
+                Err(Errno::TIMEDOUT.raw_os_error().unsigned_abs()),
+            );
         }
     }
 
@@ -288,8 +331,16 @@ impl<'k> Server<'k, '_> {
         self.answer_flush(flush.place, guest, flush.responder, result);
     }
 
-    fn answer_flush(&mut self, at: usize, guest: &mut Guest, responder: Responder, result: Result<(), u32>) {
-        let (Some(Some(connection)), Some(buffers)) = (self.places.get_mut(at), self.buffers.get_mut(at)) else {
+    fn answer_flush(
+        &mut self,
+        at: usize,
+        guest: &mut Guest,
+        responder: Responder,
+        result: Result<(), u32>,
+    ) {
+        let (Some(Some(connection)), Some(buffers)) =
+            (self.places.get_mut(at), self.buffers.get_mut(at))
+        else {
             return;
         };
         let turn = connection.flushed(responder, result, guest, buffers);
@@ -299,16 +350,25 @@ impl<'k> Server<'k, '_> {
     }
 
     fn end(&mut self, at: usize, guest: &mut Guest, end: End) {
-        let Some(connection) = self.places.get_mut(at).and_then(Option::take) else { return };
+        let Some(connection) = self.places.get_mut(at).and_then(Option::take) else {
+            return;
+        };
         if let Some(flush) = self.flush.take_if(|flush| flush.place == at) {
             // Nobody can be told any more.
             kill(flush.child);
         }
-        let line = Line::new("connection to service ").number(u64::from(connection.service())).text(" ").text(end.text());
-        match end {
-            End::Refused(code) => line.number(u64::from(code.0)).say(),
-            End::Closed => {}
-            _ => line.say(),
+        let code = match end {
+            End::Refused(code) => code.0,
+            _ => 0,
+        };
+        if !matches!(end, End::Closed) {
+            let service = Number(u64::from(connection.service()));
+            say(&[
+                Text("connection to service "),
+                service,
+                Text(end.text()),
+                Number(u64::from(code)),
+            ]);
         }
         if let Some(buffers) = self.buffers.get_mut(at) {
             connection.end(guest, buffers);

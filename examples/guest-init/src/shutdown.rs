@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use rustix::system::{RebootCommand, reboot};
 
 use crate::children::{Workload, flush, has_children, kill, reap, signal_all};
-use crate::console::Line;
+use crate::console::{Number, Text, say};
 use crate::machine::uptime_ms;
 use crate::sys;
 
@@ -20,7 +20,11 @@ const KILLED_MS: u64 = 2_000;
 /// Lets programs end by themselves, ends those that have not, writes everything to disk, and ends the
 /// machine.
 pub(crate) fn run(shutdown: Shutdown, mut workload: Option<Workload>, signals: &OwnedFd) -> ! {
-    Line::new("shutting down, ").number(u64::from(shutdown.grace_ms)).text(" ms for programs to end").say();
+    say(&[
+        Text("shutting down, "),
+        Number(u64::from(shutdown.grace_ms)),
+        Text(" ms for programs to end"),
+    ]);
     let mut gone = |ms: u64| {
         let until = uptime_ms().saturating_add(ms);
         loop {
@@ -75,7 +79,7 @@ pub(crate) fn end(mode: ShutdownMode) -> ! {
         ShutdownMode::Halt => ("halting", RebootCommand::Halt),
         _ => ("powering off", RebootCommand::PowerOff),
     };
-    Line::new(text).say();
+    say(&[Text(text)]);
     let _ = reboot(command);
     // The kernel panics when PID 1 ends, which ends the machine in its own way.
     sys::exit(1)

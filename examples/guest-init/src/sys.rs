@@ -1,9 +1,15 @@
 //! What the standard library and a C library would bring: the first instruction, memory functions, and the
 //! system calls that rustix lacks or does not promise to keep. All the unsafe code there is, but for the
 //! address of a vsock.
-#![allow(unsafe_code)]
+#![allow(unsafe_code, reason = "see above")]
+#![allow(
+    clippy::as_conversions,
+    clippy::arithmetic_side_effects,
+    reason = "registers hold what they are given"
+)]
 
 use core::arch::{asm, global_asm};
+use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_void};
 use core::sync::atomic::{AtomicBool, Ordering};
 
@@ -49,7 +55,12 @@ pub(crate) struct Arguments {
 
 unsafe extern "C" fn begin(stack: *const usize) -> ! {
     // SAFETY: the kernel puts the count of the arguments there, and behind it their pointers.
-    let arguments = unsafe { Arguments { count: *stack, first: stack.add(1).cast() } };
+    let arguments = unsafe {
+        Arguments {
+            count: *stack,
+            first: stack.add(1).cast(),
+        }
+    };
     crate::run(arguments)
 }
 
@@ -65,11 +76,22 @@ impl Arguments {
 
     /// Becomes the workload. Only returns where that failed.
     pub(crate) fn exec(self) -> Errno {
-        let Some(path) = self.workload() else { return Errno::NOENT };
+        let Some(path) = self.workload() else {
+            return Errno::NOENT;
+        };
         // SAFETY: both lists end with a null pointer and are never changed.
         let failed = unsafe {
             let environment = self.first.add(self.count).add(1);
-            call(nr::__NR_execve, [path.as_ptr() as usize, self.first.add(1) as usize, environment as usize, 0, 0])
+            call(
+                nr::__NR_execve,
+                [
+                    path.as_ptr() as usize,
+                    self.first.add(1) as usize,
+                    environment as usize,
+                    0,
+                    0,
+                ],
+            )
         };
         failed.err().unwrap_or(Errno::NOENT)
     }
@@ -155,7 +177,13 @@ pub(crate) fn block(set: SignalSet) -> Result<(), Errno> {
     const SIG_SETMASK: usize = 2;
     let pointer = &raw const set.0;
     // SAFETY: the set has the eight bytes that are said.
-    unsafe { call(nr::__NR_rt_sigprocmask, [SIG_SETMASK, pointer as usize, 0, size_of::<u64>(), 0]) }.map(|_| ())
+    unsafe {
+        call(
+            nr::__NR_rt_sigprocmask,
+            [SIG_SETMASK, pointer as usize, 0, size_of::<u64>(), 0],
+        )
+    }
+    .map(|_| ())
 }
 
 /// A descriptor from which these signals can be read; it does not block.
@@ -164,16 +192,27 @@ pub(crate) fn signal_fd(set: SignalSet) -> Result<OwnedFd, Errno> {
     let pointer = &raw const set.0;
     // SAFETY: the set has the eight bytes that are said, and the descriptor is new.
     unsafe {
-        let fd = call(nr::__NR_signalfd4, [usize::MAX, pointer as usize, size_of::<u64>(), FLAGS, 0])?;
+        let fd = call(
+            nr::__NR_signalfd4,
+            [usize::MAX, pointer as usize, size_of::<u64>(), FLAGS, 0],
+        )?;
         Ok(OwnedFd::from_raw_fd(fd as i32))
     }
 }
 
 /// A clock of the kernel, by its number.
 fn clock(id: u32) -> Timespec {
-    let mut now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut now = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
     // SAFETY: the place is there to be written, and has the kernel's layout on 64-bit processors.
-    let _ = unsafe { call(nr::__NR_clock_gettime, [id as usize, (&raw mut now) as usize, 0, 0, 0]) };
+    let _ = unsafe {
+        call(
+            nr::__NR_clock_gettime,
+            [id as usize, (&raw mut now) as usize, 0, 0, 0],
+        )
+    };
     now
 }
 
@@ -290,8 +329,14 @@ mod memory {
 /// The second time: there would be two of what there is one of.
 pub(crate) fn once_buffers() -> &'static mut [Buffers; CONNECTIONS] {
     static GIVEN: AtomicBool = AtomicBool::new(false);
-    static mut ALL: [Buffers; CONNECTIONS] = [Buffers::EMPTY; CONNECTIONS];
-    assert!(!GIVEN.swap(true, Ordering::Relaxed), "the buffers are given once");
+    struct All(UnsafeCell<[Buffers; CONNECTIONS]>);
+    // SAFETY: there is one thread.
+    unsafe impl Sync for All {}
+    static ALL: All = All(UnsafeCell::new([Buffers::EMPTY; CONNECTIONS]));
+    assert!(
+        !GIVEN.swap(true, Ordering::Relaxed),
+        "the buffers are given once"
+    );
     // SAFETY: nobody else has them.
-    unsafe { &mut *(&raw mut ALL) }
+    unsafe { &mut *ALL.0.get() }
 }

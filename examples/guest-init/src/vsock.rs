@@ -1,10 +1,12 @@
 //! Addresses of vsocks, which rustix has no type for.
-#![allow(unsafe_code)]
+#![allow(unsafe_code, clippy::as_conversions)]
 
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::addr::{SocketAddrArg, SocketAddrLen, SocketAddrOpaque};
-use rustix::net::{AddressFamily, SocketFlags, SocketType, acceptfrom_with, bind, listen, socket_with};
+use rustix::net::{
+    AddressFamily, SocketFlags, SocketType, acceptfrom_with, bind, listen, socket_with,
+};
 
 const AF_VSOCK: u16 = 40;
 /// Any of this machine's own addresses.
@@ -27,16 +29,34 @@ struct Address {
 
 // SAFETY: the pointer is to a `sockaddr_vm` of the length that is said.
 unsafe impl SocketAddrArg for Address {
-    unsafe fn with_sockaddr<R>(&self, f: impl FnOnce(*const SocketAddrOpaque, SocketAddrLen) -> R) -> R {
-        f((&raw const *self).cast(), size_of::<Self>() as SocketAddrLen)
+    unsafe fn with_sockaddr<R>(
+        &self,
+        f: impl FnOnce(*const SocketAddrOpaque, SocketAddrLen) -> R,
+    ) -> R {
+        f(
+            (&raw const *self).cast(),
+            size_of::<Self>() as SocketAddrLen,
+        )
     }
 }
 
 /// Listens on a port. The socket does not block.
 pub(crate) fn listener(port: u32) -> Result<OwnedFd, Errno> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = socket_with(AddressFamily::from_raw(AF_VSOCK), SocketType::STREAM, flags, None)?;
-    let address = Address { family: AF_VSOCK, reserved: 0, port, cid: CID_ANY, flags: 0, zero: [0; 3] };
+    let socket = socket_with(
+        AddressFamily::from_raw(AF_VSOCK),
+        SocketType::STREAM,
+        flags,
+        None,
+    )?;
+    let address = Address {
+        family: AF_VSOCK,
+        reserved: 0,
+        port,
+        cid: CID_ANY,
+        flags: 0,
+        zero: [0; 3],
+    };
     bind(&socket, &address)?;
     listen(&socket, BACKLOG)?;
     Ok(socket)
