@@ -144,6 +144,10 @@ impl World {
                     report.set(Step::Entropy, StepOutcome::Done);
                     report.set(Step::Clock, StepOutcome::Done);
                     report.set_clock_skew_ms(-5);
+                    if let Some(seed) = &wake.new_guest_key {
+                        assert_eq!(seed.secret_bytes(), &[9; 32]);
+                        report.set(Step::Key, StepOutcome::Done);
+                    }
                     Answer::Wake(report)
                 }
                 Call::Shutdown(_) => Answer::Shutdown,
@@ -238,6 +242,25 @@ fn every_request_is_answered() {
         (0, &json!(-5))
     );
     assert!(world.lifecycle.lock().unwrap().is_awake());
+
+    // A key that only its owner may read is what `--new-key` takes, and no other.
+    world.secret(
+        "new.key",
+        GuestKey::from_seed(&[9; 32]).to_text().secret_str(),
+    );
+    let file = world.file("new.key");
+    let (code, document) = world.answered(&["wake", "--new-key", &file]);
+    assert_eq!(
+        (code, &document["answer"]["steps"]["key"]),
+        (0, &json!("done")),
+        "{document:#}"
+    );
+    for (name, wrong) in [("host.key", "host"), ("none.key", "No such file")] {
+        let (code, document) = parsed(&world.ask(&["wake", "--new-key", &world.file(name)]));
+        assert_eq!(code, 2, "{document:#}");
+        let error = document["error"].as_str().unwrap();
+        assert!(error.contains(wrong), "{error}");
+    }
 
     let (code, document) = world.answered(&["shutdown", "--mode", "reboot"]);
     assert_eq!((code, &document["ok"]), (0, &json!(true)), "{document:#}");

@@ -8,11 +8,13 @@ use mvm_core::guest::{
     Call, Extension, Ping, SecretBytes, Shutdown, ShutdownMode, SleepPrep, Wake,
 };
 use mvm_core::naming::InstanceId;
+use mvm_core::session::GuestKey;
 use mvm_core::time::Timestamp;
 use mvm_core::wire::codec::Bytes;
 use zeroize::Zeroize;
 
 use crate::failure::Failure;
+use crate::keys::files;
 
 #[derive(Subcommand)]
 pub(super) enum Request {
@@ -37,6 +39,10 @@ pub(super) enum Request {
         /// Its network, as JSON: the member net of an instance's state.
         #[arg(long, value_name = "FILE")]
         network: Option<PathBuf>,
+        /// Give it the secret key of this file as its key of every session after this one: a clone should not
+        /// share one with its siblings.
+        #[arg(long, value_name = "FILE")]
+        new_key: Option<PathBuf>,
     },
     /// Ask the guest to shut down.
     Shutdown {
@@ -114,7 +120,11 @@ impl Request {
                 flush_deadline_ms: *flush_ms,
                 unbind: *unbind,
             }),
-            Self::Wake { identity, network } => {
+            Self::Wake {
+                identity,
+                network,
+                new_key,
+            } => {
                 let mut entropy = random()?;
                 let fresh = SecretBytes::new(entropy);
                 entropy.zeroize();
@@ -127,13 +137,20 @@ impl Request {
                         Some(net.map_err(|error| failed(&error))?)
                     }
                 };
+                let new_guest_key = match new_key {
+                    None => None,
+                    Some(file) => {
+                        let key: GuestKey = files::secret_key(file)?;
+                        Some(SecretBytes::new(*key.secret_seed()))
+                    }
+                };
                 Call::Wake(Wake {
                     generation,
                     wall_clock: Timestamp::now().map_err(Failure::untried)?,
                     entropy: fresh,
                     identity: identity.then(|| instance.clone()),
                     network,
-                    new_guest_key: None,
+                    new_guest_key,
                 })
             }
             Self::Shutdown { grace_ms, mode } => Call::Shutdown(Shutdown {
