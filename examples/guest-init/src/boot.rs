@@ -4,14 +4,15 @@ use core::ffi::CStr;
 
 use mvm_core::session::GuestKey;
 use mvm_core::signing::SECRET_TEXT_MAX;
-use rustix::fs::{Mode, OFlags, mkdir, open};
+use rustix::fs::{Mode, OFlags, mkdir};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, mount};
 use rustix::rand::{GetRandomFlags, getrandom};
 use rustix::system::finit_module;
 use zeroize::Zeroize;
 
-use crate::console::{Hex, Text, say};
+use crate::console::say_key;
+use crate::descriptor::open;
 use crate::failed;
 
 /// Mounts what the kernel offers. What is mounted already is left as it is.
@@ -25,14 +26,14 @@ pub(crate) fn mount_all() {
         let _ = mkdir(path, Mode::from_raw_mode(0o755));
         match mount(kind, path, kind, flags, None) {
             Ok(()) | Err(Errno::BUSY) => {}
-            Err(error) => failed("cannot mount", path.to_bytes(), error),
+            Err(error) => failed("cannot mount $: error #", path.to_bytes(), error),
         }
     }
 }
 
 /// Reads a file from its beginning, as much as fits.
 pub(crate) fn read_file<'b>(path: &CStr, buffer: &'b mut [u8]) -> Result<&'b mut [u8], Errno> {
-    let file = open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let file = open(path, OFlags::RDONLY)?;
     let mut end: usize = 0;
     loop {
         let space = buffer.get_mut(end..).unwrap_or_default();
@@ -57,7 +58,7 @@ pub(crate) fn load_modules<'a>(names: impl Iterator<Item = &'a [u8]>) -> u32 {
         match load_module(name) {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(error) => {
-                failed("cannot load module", name, error);
+                failed("cannot load module $: error #", name, error);
                 missing = missing.saturating_add(1);
             }
         }
@@ -67,17 +68,17 @@ pub(crate) fn load_modules<'a>(names: impl Iterator<Item = &'a [u8]>) -> u32 {
 
 fn load_module(name: &[u8]) -> Result<(), Errno> {
     let mut path = [0; 96];
-    let parts = [b"/lib/modules/", name, b".ko"];
-    let mut bytes = parts.iter().copied().flatten();
-    for place in &mut path {
-        match bytes.next() {
-            Some(byte) => *place = *byte,
-            None => break,
+    let mut places = path.iter_mut();
+    for part in [b"/lib/modules/", name, b".ko\0"] {
+        // The longest name fits.
+        for byte in part {
+            if let Some(place) = places.next() {
+                *place = *byte;
+            }
         }
     }
-    // The longest name fits.
     let path = CStr::from_bytes_until_nul(&path).map_err(|_| Errno::NAMETOOLONG)?;
-    let file = open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let file = open(path, OFlags::RDONLY)?;
     finit_module(&file, c"", 0)
 }
 
@@ -93,21 +94,21 @@ pub(crate) fn guest_key() -> Result<GuestKey, (&'static str, Errno)> {
         Ok(text) => match core::str::from_utf8(text).map(GuestKey::from_text) {
             Ok(Ok(key)) => Ok(key),
             _ => Err((
-                "/etc/mvm/guest.key is not a guest's secret key",
+                "/etc/mvm/guest.key is not a guest's secret key: error #",
                 Errno::INVAL,
             )),
         },
         Err(Errno::NOENT | Errno::NOTDIR) => {
-            let mut seed = random().map_err(|error| ("no entropy for a key", error))?;
+            let mut seed = random().map_err(|error| ("no entropy for a key: error #", error))?;
             let key = GuestKey::from_seed(&seed);
             seed.zeroize();
             Ok(key)
         }
-        Err(error) => Err(("cannot read /etc/mvm/guest.key", error)),
+        Err(error) => Err(("cannot read /etc/mvm/guest.key: error #", error)),
     };
     text.zeroize();
     if let Ok(key) = &key {
-        say(&[Text("guest key "), Hex(key.public().as_bytes())]);
+        say_key(key.public().as_bytes());
     }
     key
 }

@@ -1,14 +1,15 @@
 //! The workload, and everything else that ends below PID 1.
 
 use mvm_core::guest::ComponentState;
-use rustix::fs::{Mode, OFlags, open};
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::process::{
     Pid, Signal, WaitOptions, WaitStatus, kill_process, kill_process_group, setsid, wait,
 };
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 
-use crate::console::{Bytes, Number, Text, say};
+use crate::console::say;
+use crate::descriptor::open;
 use crate::failed;
 use crate::machine::uptime_ms;
 use crate::sys::{self, Arguments, Forked, SignalSet};
@@ -33,16 +34,15 @@ impl Workload {
             Ok(Forked::Child) => become_workload(arguments),
             Ok(Forked::Parent(pid)) => {
                 let number = u64::from(pid.as_raw_nonzero().get().unsigned_abs());
-                say(&[
-                    Text("workload "),
-                    Bytes(path.to_bytes()),
-                    Text(" is process "),
-                    Number(number),
-                ]);
+                say("workload $ is process #", &[path.to_bytes()], &[number]);
                 (Some(pid), ComponentState::Ready)
             }
             Err(error) => {
-                failed("cannot start the workload", path.to_bytes(), error);
+                failed(
+                    "cannot start the workload $: error #",
+                    path.to_bytes(),
+                    error,
+                );
                 (
                     None,
                     ComponentState::Failed {
@@ -66,16 +66,12 @@ impl Workload {
         self.pid = None;
         self.since_ms = uptime_ms();
         // As shells tell it: the exit code, or 128 and the signal.
-        let (what, number, above) = match (status.exit_status(), status.terminating_signal()) {
-            (Some(code), _) => ("exit code ", code, 0),
-            (None, signal) => ("signal ", signal.unwrap_or_default(), 128),
+        let (line, number, above) = match (status.exit_status(), status.terminating_signal()) {
+            (Some(code), _) => ("workload ended: exit code #", code, 0),
+            (None, signal) => ("workload ended: signal #", signal.unwrap_or_default(), 128),
         };
         let number = number.unsigned_abs();
-        say(&[
-            Text("workload ended: "),
-            Text(what),
-            Number(u64::from(number)),
-        ]);
+        say(line, &[], &[u64::from(number)]);
         let code = number.saturating_add(above);
         self.state = ComponentState::Failed { code };
     }
@@ -85,22 +81,18 @@ impl Workload {
 fn become_workload(arguments: Arguments) -> ! {
     let _ = setsid();
     let _ = sys::block(SignalSet::NONE);
-    if let Ok(null) = open(c"/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()) {
+    if let Ok(null) = open(c"/dev/null", OFlags::RDWR) {
         let _ = dup2_stdin(&null);
         let _ = dup2_stdout(&null);
         let _ = dup2_stderr(&null);
     }
-    if let Ok(console) = open(
-        c"/dev/console",
-        OFlags::WRONLY | OFlags::NOCTTY | OFlags::CLOEXEC,
-        Mode::empty(),
-    ) {
+    if let Ok(console) = open(c"/dev/console", OFlags::WRONLY | OFlags::NOCTTY) {
         let _ = dup2_stdout(&console);
         let _ = dup2_stderr(&console);
     }
     let error = arguments.exec();
     failed(
-        "cannot run",
+        "cannot run $: error #",
         arguments.workload().unwrap_or(c"").to_bytes(),
         error,
     );
@@ -156,10 +148,6 @@ pub(crate) fn flush(drop_caches: bool) -> Result<Pid, Errno> {
 }
 
 fn forget_caches() -> Result<(), Errno> {
-    let file = open(
-        c"/proc/sys/vm/drop_caches",
-        OFlags::WRONLY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )?;
+    let file = open(c"/proc/sys/vm/drop_caches", OFlags::WRONLY)?;
     rustix::io::write(&file, b"3").map(|_| ())
 }

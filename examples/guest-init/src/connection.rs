@@ -1,8 +1,8 @@
 //! One connection: from the host's hello to the end of its session. Nothing here waits.
 
 use mvm_core::guest::{
-    AfterResponse, Call, DispatchError, Dispatcher, Failure, Incoming, Negotiated, Responder,
-    Shutdown, SleepPrep, Written,
+    AfterResponse, Answer, Call, DispatchError, Dispatcher, Failure, Incoming, Negotiated,
+    Responder, Shutdown, SleepPrep, Written,
 };
 use mvm_core::limits::{FRAME_HEADER_LEN, HANDSHAKE_BODY_MAX, HANDSHAKE_DEADLINE_MS};
 use mvm_core::session::{
@@ -10,12 +10,12 @@ use mvm_core::session::{
     refusal,
 };
 use mvm_core::wire::frame::{FrameDecoder, FrameProgress};
-use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
 use zeroize::Zeroize;
 
 use crate::boot;
+use crate::descriptor::Fd;
 use crate::machine::uptime_ms;
 use crate::requests::{Guest, OFFERED, Outcome, Scratch};
 
@@ -64,12 +64,12 @@ pub(crate) enum End {
 impl End {
     pub(crate) const fn text(self) -> &'static str {
         match self {
-            Self::Closed => " closed: ",
-            Self::Gone => " cut off: ",
-            Self::Refused(_) => " refused: code ",
-            Self::Broken => " broken: ",
-            Self::Slow => " too slow: ",
-            Self::Over => " over: ",
+            Self::Closed => "closed",
+            Self::Gone => "cut off",
+            Self::Refused(_) => "refused",
+            Self::Broken => "broken",
+            Self::Slow => "too slow",
+            Self::Over => "over",
         }
     }
 }
@@ -109,7 +109,7 @@ enum State<'k> {
 
 /// A connection of the host.
 pub(crate) struct Connection<'k> {
-    stream: OwnedFd,
+    stream: Fd,
     service: u16,
     progress: FrameProgress,
     /// What of the output is still to be sent.
@@ -121,7 +121,7 @@ pub(crate) struct Connection<'k> {
 }
 
 impl<'k> Connection<'k> {
-    pub(crate) fn new(stream: OwnedFd, service: u16) -> Self {
+    pub(crate) fn new(stream: Fd, service: u16) -> Self {
         Self {
             stream,
             service,
@@ -133,7 +133,7 @@ impl<'k> Connection<'k> {
         }
     }
 
-    pub(crate) const fn stream(&self) -> &OwnedFd {
+    pub(crate) const fn stream(&self) -> &Fd {
         &self.stream
     }
 
@@ -196,9 +196,8 @@ impl<'k> Connection<'k> {
             return Turn::Wait;
         }
         match self.frame(key, guest, buffers) {
-            Ok(Some(turn)) => turn,
-            Ok(None) => self.pull(buffers),
-            Err(end) => Turn::End(end),
+            Some(turn) => turn,
+            None => self.pull(buffers),
         }
     }
 
@@ -245,39 +244,49 @@ impl<'k> Connection<'k> {
         turn
     }
 
-    /// Takes the next frame, if all of it is there.
+    /// Takes the next frame; `None` where not all of it is there.
     fn frame(
         &mut self,
         key: &'k GuestKey,
         guest: &mut Guest,
         buffers: &mut Buffers,
-    ) -> Result<Option<Turn>, End> {
+    ) -> Option<Turn> {
         let Buffers { input, output } = buffers;
         let mut decoder = FrameDecoder::resume(input, self.progress);
         decoder.set_limit(self.limit());
         let before = decoder.progress();
         let taken = decoder.next_body().map(|body| body.is_some());
         self.progress = decoder.progress();
-        match taken {
-            Ok(false) => return Ok(None),
-            Err(_) => return Err(End::Broken),
-            Ok(true) => {}
+        let Ok(taken) = taken else {
+            return Some(Turn::End(End::Broken));
+        };
+        if !taken {
+            return None;
         }
         // The same once more, for as long as the buffer lives.
-        let body = FrameDecoder::resume(input, before).into_body();
-        let body = body.ok().flatten().ok_or(End::Broken)?;
+        let body = FrameDecoder::resume(input, before).into_body().ok()??;
         self.stalled_ms = None;
-        match core::mem::replace(&mut self.state, State::Last(End::Broken)) {
-            State::Hello => self.hello(key, guest, body, output).map(Some),
-            State::Finish(waiting) => self.finish(waiting, guest, body).map(Some),
-            State::Talk(talk) => {
-                let turn = self.request(talk, guest, body, output);
+        let result = match &self.state {
+            State::Hello => self.hello(key, guest, body, output),
+            State::Finish(_) => self.finish(guest, body),
+            State::Talk(_) => {
+                let result = self.request(guest, body, output);
                 // It may have held a seed.
                 body.zeroize();
-                turn.map(Some)
+                result
             }
-            State::Last(end) => Err(end),
+            State::Last(end) => Err(*end),
+        };
+        Some(result.unwrap_or_else(|end| self.broken(end)))
+    }
+
+    /// What came, or was to be sent, was not as it has to be: nothing is sent any more, so that the host does
+    /// not see a session that was closed.
+    fn broken(&mut self, end: End) -> Turn {
+        if let State::Talk(talk) = &mut self.state {
+            talk.session.poison();
         }
+        Turn::End(end)
     }
 
     /// Longest body of a frame.
@@ -305,10 +314,9 @@ impl<'k> Connection<'k> {
             Ok(offer) => offer,
             Err(error) => {
                 let told = refusal(&error);
-                let frame = told.to_frame();
-                if let Some(place) = out.get_mut(..frame.len()) {
-                    place.copy_from_slice(&frame);
-                    self.unsent = 0..frame.len();
+                if let Some(place) = out.first_chunk_mut() {
+                    *place = told.to_frame();
+                    self.unsent = 0..place.len();
                 }
                 self.state = State::Last(End::Refused(told.code));
                 return Ok(Turn::More);
@@ -326,12 +334,11 @@ impl<'k> Connection<'k> {
         Ok(Turn::More)
     }
 
-    fn finish(
-        &mut self,
-        waiting: GuestAwaitingFinish<'k>,
-        guest: &mut Guest,
-        body: &[u8],
-    ) -> Result<Turn, End> {
+    fn finish(&mut self, guest: &mut Guest, body: &[u8]) -> Result<Turn, End> {
+        let state = core::mem::replace(&mut self.state, State::Last(End::Broken));
+        let State::Finish(waiting) = state else {
+            return Err(End::Broken);
+        };
         let session = waiting
             .finish(&mut guest.endpoint, &guest.machine, body)
             .map_err(|error| End::Refused(refusal(&error).code))?;
@@ -347,51 +354,33 @@ impl<'k> Connection<'k> {
         Ok(Turn::More)
     }
 
-    fn request(
-        &mut self,
-        mut talk: Talk<'k>,
-        guest: &mut Guest,
-        body: &[u8],
-        out: &mut [u8],
-    ) -> Result<Turn, End> {
-        let now = uptime_ms();
+    fn request(&mut self, guest: &mut Guest, body: &[u8], out: &mut [u8]) -> Result<Turn, End> {
+        let State::Talk(talk) = &mut self.state else {
+            return Err(End::Broken);
+        };
         let payload = match talk.session.open(&mut guest.endpoint, &guest.machine, body) {
             Ok(Opened::Data(payload)) => payload,
-            Ok(_) => {
-                talk.dispatcher.end(&mut guest.lifecycle);
-                return Err(End::Closed);
-            }
-            Err(_) => {
-                talk.dispatcher.end(&mut guest.lifecycle);
-                return Err(End::Broken);
-            }
+            Ok(_) => return Err(End::Closed),
+            Err(_) => return Err(End::Broken),
         };
         let mut answer = [0; ANSWER_MAX];
-        let incoming = match talk.dispatcher.receive(&mut guest.lifecycle, payload, now) {
-            Ok(incoming) => incoming,
-            Err(error) => {
-                talk.dispatcher.end(&mut guest.lifecycle);
-                return Err(if matches!(error, DispatchError::Ended) {
-                    End::Over
-                } else {
-                    End::Broken
-                });
-            }
-        };
+        let incoming = talk
+            .dispatcher
+            .receive(&mut guest.lifecycle, payload, uptime_ms());
         let written = match incoming {
-            Incoming::Call(Call::SleepPrep(prep), responder) => {
+            Ok(Incoming::Call(Call::SleepPrep(prep), responder)) => {
                 talk.flushing = true;
-                self.state = State::Talk(talk);
                 return Ok(Turn::Flush(prep, responder));
             }
-            Incoming::Call(call, responder) => respond(guest, &call, responder, &mut answer),
-            Incoming::Refused(refusal) => refusal
-                .encode(&mut answer)
-                .map(|len| (len, AfterResponse::Continue))
-                .map_err(|_| End::Broken),
-            _ => Err(End::Broken),
+            Ok(Incoming::Call(call, responder)) => respond(guest, &call, responder, &mut answer)?,
+            Ok(Incoming::Refused(refusal)) => {
+                let len = refusal.encode(&mut answer).map_err(|_| End::Broken)?;
+                (len, AfterResponse::Continue)
+            }
+            Err(DispatchError::Ended) => return Err(End::Over),
+            _ => return Err(End::Broken),
         };
-        self.reply(talk, guest, written, &answer, out)
+        self.reply(guest, written, &answer, out)
     }
 
     /// The flush is over: well, or with the kernel's code.
@@ -402,78 +391,52 @@ impl<'k> Connection<'k> {
         guest: &mut Guest,
         buffers: &mut Buffers,
     ) -> Turn {
-        let state = core::mem::replace(&mut self.state, State::Last(End::Broken));
-        let State::Talk(mut talk) = state else {
-            return Turn::End(End::Broken);
-        };
-        talk.flushing = false;
-        let mut answer = [0; ANSWER_MAX];
-        let now = uptime_ms();
-        let written = match result {
-            Ok(()) => responder
-                .answer(
-                    &mut guest.lifecycle,
-                    &mvm_core::guest::Answer::SleepPrep,
-                    now,
-                    &mut answer,
-                )
-                .map(|Written { len, then, .. }| (len, then)),
-            Err(code) => responder
-                .fail(
-                    &mut guest.lifecycle,
-                    Failure::Failed { code },
-                    now,
-                    &mut answer,
-                )
-                .map(|len| (len, AfterResponse::Continue)),
-        };
-        let written = written.map_err(|_| End::Slow);
-        match self.reply(talk, guest, written, &answer, &mut buffers.output) {
-            Ok(turn) => turn,
-            Err(end) => Turn::End(end),
+        if let State::Talk(talk) = &mut self.state {
+            talk.flushing = false;
         }
+        let outcome = match result {
+            Ok(()) => Outcome::Answer(Answer::SleepPrep),
+            Err(code) => Outcome::Fail(Failure::Failed { code }),
+        };
+        let mut answer = [0; ANSWER_MAX];
+        write_answer(guest, &outcome, responder, &mut answer)
+            .and_then(|written| self.reply(guest, written, &answer, &mut buffers.output))
+            .unwrap_or_else(|end| self.broken(end))
     }
 
     /// Seals an answer, and what comes after it.
+    #[inline(never)]
     fn reply(
         &mut self,
-        mut talk: Talk<'k>,
         guest: &mut Guest,
-        written: Result<(usize, AfterResponse), End>,
+        (len, then): (usize, AfterResponse),
         answer: &[u8],
         out: &mut [u8],
     ) -> Result<Turn, End> {
-        let (len, then) = match written {
-            Ok(written) => written,
-            Err(end) => {
-                talk.dispatcher.end(&mut guest.lifecycle);
-                return Err(end);
-            }
+        let State::Talk(talk) = &mut self.state else {
+            return Err(End::Broken);
         };
         let payload = answer.get(..len).unwrap_or_default();
         let sealed = talk
             .session
             .seal(&guest.endpoint, &guest.machine, payload, out);
-        let mut end = *sealed.as_ref().unwrap_or(&0);
+        self.stalled_ms = Some(uptime_ms());
         // What has to be done is done, whether the answer could be sealed or not.
         let turn = match then {
             AfterResponse::EndSessions { unbind } => Turn::Asleep { unbind },
             AfterResponse::Shutdown(shutdown) => Turn::Shutdown(shutdown),
-            _ => Turn::More,
-        };
-        if matches!(turn, Turn::More) {
-            if sealed.is_err() {
-                talk.dispatcher.end(&mut guest.lifecycle);
-                return Err(End::Over);
+            _ => {
+                self.unsent = 0..sealed.map_err(|_| End::Over)?;
+                return Ok(Turn::More);
             }
-            self.state = State::Talk(talk);
-        } else {
-            let rest = out.get_mut(end..).unwrap_or_default();
-            end = end.saturating_add(
-                talk.session
-                    .close(&guest.endpoint, &guest.machine, rest)
-                    .unwrap_or(0),
-            );
+        };
+        let mut end = sealed.unwrap_or(0);
+        let rest = out.get_mut(end..).unwrap_or_default();
+        let closed = talk.session.close(&guest.endpoint, &guest.machine, rest);
+        end = end.saturating_add(closed.unwrap_or(0));
+        self.unsent = 0..end;
+        let state = core::mem::replace(&mut self.state, State::Last(End::Closed));
+        if let State::Talk(talk) = state {
             if let Turn::Asleep { unbind } = turn {
                 // It has been asked for in a session that counts.
                 let _ = guest
@@ -481,33 +444,23 @@ impl<'k> Connection<'k> {
                     .prepare_sleep(talk.session, &guest.machine, unbind);
             }
             talk.dispatcher.end(&mut guest.lifecycle);
-            self.state = State::Last(End::Closed);
         }
-        self.unsent = 0..end;
-        self.stalled_ms = Some(uptime_ms());
         Ok(turn)
     }
 
     /// Its place is needed, or its session no longer counts: says goodbye where it may, and waits for
     /// nothing.
     pub(crate) fn end(mut self, guest: &mut Guest, buffers: &mut Buffers) {
-        if let State::Talk(mut talk) = self.state {
-            if self.unsent.is_empty()
-                && let Ok(len) =
-                    talk.session
-                        .close(&guest.endpoint, &guest.machine, &mut buffers.output)
-            {
-                self.unsent = 0..len;
-            }
-            talk.dispatcher.end(&mut guest.lifecycle);
+        if let State::Talk(talk) = &mut self.state
+            && self.unsent.is_empty()
+        {
+            let out = &mut buffers.output;
+            let closed = talk.session.close(&guest.endpoint, &guest.machine, out);
+            self.unsent = 0..closed.unwrap_or(0);
         }
-        let rest = buffers.output.get(self.unsent.clone()).unwrap_or_default();
-        if !rest.is_empty() {
-            let _ = send(
-                &self.stream,
-                rest,
-                SendFlags::NOSIGNAL | SendFlags::DONTWAIT,
-            );
+        let _ = self.push(buffers);
+        if let State::Talk(talk) = self.state {
+            talk.dispatcher.end(&mut guest.lifecycle);
         }
     }
 }
@@ -521,13 +474,24 @@ fn respond(
 ) -> Result<(usize, AfterResponse), End> {
     let mut scratch = Scratch::new();
     let outcome = guest.carry_out(call, &mut scratch);
-    let now = uptime_ms();
+    write_answer(guest, &outcome, responder, answer)
+}
+
+/// Writes what has become of a call.
+#[inline(never)]
+fn write_answer(
+    guest: &mut Guest,
+    outcome: &Outcome<'_>,
+    responder: Responder,
+    answer: &mut [u8],
+) -> Result<(usize, AfterResponse), End> {
+    let (now, lifecycle) = (uptime_ms(), &mut guest.lifecycle);
     let result = match outcome {
         Outcome::Answer(done) => responder
-            .answer(&mut guest.lifecycle, &done, now, answer)
+            .answer(lifecycle, done, now, answer)
             .map(|Written { len, then, .. }| (len, then)),
         Outcome::Fail(failure) => responder
-            .fail(&mut guest.lifecycle, failure, now, answer)
+            .fail(lifecycle, *failure, now, answer)
             .map(|len| (len, AfterResponse::Continue)),
     };
     result.map_err(|_| End::Slow)

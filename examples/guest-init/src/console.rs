@@ -1,17 +1,8 @@
 //! What the init says, line by line, on the console.
 
-use rustix::fs::{Mode, OFlags, open};
+use rustix::fs::OFlags;
 
-/// A piece of a line.
-#[derive(Clone, Copy)]
-pub(crate) enum Part<'a> {
-    Text(&'a str),
-    /// Text of somebody else.
-    Bytes(&'a [u8]),
-    Number(u64),
-    Hex(&'a [u8]),
-}
-pub(crate) use Part::{Bytes, Hex, Number, Text};
+use crate::descriptor::open;
 
 /// Longest line, its end included, in bytes; of a longer one the rest is left out.
 const LINE_MAX: usize = 192;
@@ -26,17 +17,6 @@ impl Line {
         if let Some(place) = self.bytes.get_mut(self.len) {
             *place = byte;
             self.len = self.len.saturating_add(1);
-        }
-    }
-
-    fn push_all(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            // One line stays one line, and a terminal is told nothing.
-            self.push(if matches!(byte, b' '..=b'~') {
-                *byte
-            } else {
-                b'?'
-            });
         }
     }
 
@@ -56,45 +36,61 @@ impl Line {
                 break;
             }
         }
-        self.push_all(digits.get(first..).unwrap_or_default());
+        for digit in digits.get(first..).unwrap_or_default() {
+            self.push(*digit);
+        }
     }
 }
 
-/// Says a line. A console that is not there, or takes nothing, holds nobody up and is no error. It is opened
-/// for each line: lines are few, and nothing is kept that a workload could inherit.
-pub(crate) fn say(parts: &[Part<'_>]) {
-    let mut line = Line {
+/// Says a line, with the next of the texts at each `$` and the next of the numbers at each `#`.
+///
+/// A console that is not there, or takes nothing, holds nobody up and is no error. It is opened for each line:
+/// lines are few, and nothing is kept that a workload could inherit.
+#[inline(never)]
+pub(crate) fn say(line: &str, texts: &[&[u8]], numbers: &[u64]) {
+    let (mut texts, mut numbers) = (texts.iter(), numbers.iter());
+    let mut out = Line {
         bytes: [0; LINE_MAX],
         len: 0,
     };
-    line.push_all(b"guest-init: ");
-    for part in parts {
-        match *part {
-            Text(text) => line.push_all(text.as_bytes()),
-            Bytes(bytes) => line.push_all(bytes),
-            Number(value) => line.number(value),
-            Hex(bytes) => {
-                for nibble in bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]) {
-                    line.push(if nibble < 10 {
-                        b'0' | nibble
-                    } else {
-                        b'a'.wrapping_sub(10).wrapping_add(nibble)
-                    });
+    for byte in b"guest-init: ".iter().chain(line.as_bytes()) {
+        match byte {
+            b'$' => {
+                for byte in texts.next().copied().unwrap_or_default() {
+                    // One line stays one line, and a terminal is told nothing.
+                    let shown = matches!(byte, b' '..=b'~');
+                    out.push(if shown { *byte } else { b'?' });
                 }
             }
+            b'#' => {
+                out.number(numbers.next().copied().unwrap_or_default());
+            }
+            byte => out.push(*byte),
         }
     }
-    line.len = line.len.min(LINE_MAX.saturating_sub(1));
-    line.push(b'\n');
-    let flags = OFlags::WRONLY | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let Ok(console) = open(c"/dev/console", flags, Mode::empty()) else {
+    out.len = out.len.min(LINE_MAX.saturating_sub(1));
+    out.push(b'\n');
+    let flags = OFlags::WRONLY | OFlags::NOCTTY | OFlags::NONBLOCK;
+    let Ok(console) = open(c"/dev/console", flags) else {
         return;
     };
-    let mut rest = line.bytes.get(..line.len).unwrap_or_default();
+    let mut rest = out.bytes.get(..out.len).unwrap_or_default();
     while let Ok(written @ 1..) = rustix::io::write(&console, rest) {
         rest = rest.get(written..).unwrap_or_default();
         if rest.is_empty() {
             break;
         }
     }
+}
+
+/// Says which key is the guest's.
+pub(crate) fn say_key(key: &[u8; 32]) {
+    let mut digits = [0; 64];
+    for (pair, byte) in digits.as_chunks_mut::<2>().0.iter_mut().zip(key) {
+        *pair = [byte >> 4, byte & 15].map(|nibble| match nibble {
+            0..10 => b'0' | nibble,
+            _ => b'a'.wrapping_sub(10).wrapping_add(nibble),
+        });
+    }
+    say("guest key $", &[&digits], &[]);
 }

@@ -4,25 +4,23 @@ use mvm_core::guest::{Step, StepOutcome, Wake, WakeReport};
 use mvm_core::instance::InstanceNet;
 use mvm_core::session::{Environment, Mark};
 use mvm_core::time::Timestamp;
-use rustix::fd::OwnedFd;
-use rustix::fs::{Mode, OFlags, open};
+use rustix::fs::OFlags;
 use rustix::io::{Errno, pread};
-use rustix::ioctl::{NoArg, Opcode, Updater, ioctl};
 use rustix::time::{ClockId, Timespec, clock_settime};
 use zeroize::Zeroize;
 
+use crate::descriptor::{Fd, open};
 use crate::{network, sys};
 
 /// Clocks and the restore mark.
 pub(crate) struct Machine {
-    vmclock: Option<OwnedFd>,
+    vmclock: Option<Fd>,
 }
 
 impl Machine {
     pub(crate) fn new() -> Self {
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
         Self {
-            vmclock: open(c"/dev/vmclock0", flags, Mode::empty()).ok(),
+            vmclock: open(c"/dev/vmclock0", OFlags::RDONLY).ok(),
         }
     }
 }
@@ -98,7 +96,7 @@ fn set_network(net: &InstanceNet) -> Result<(), Errno> {
     network::set(network::INTERFACE, net)
 }
 
-/// `struct rand_pool_info` with 32 bytes behind it.
+/// `struct rand_pool_info` with 32 bytes behind it, as many as it says.
 #[repr(C)]
 struct PoolInfo {
     entropy_bits: i32,
@@ -108,30 +106,21 @@ struct PoolInfo {
 
 /// Mixes the bytes into the kernel's pool and makes its generator take them up. Added alone they lie in the
 /// pool until the generator reseeds by itself, minutes later, and until then two clones give the same.
-#[allow(unsafe_code)]
 fn reseed(bytes: &[u8; 32]) -> Result<(), Errno> {
-    const ADD: Opcode = linux_raw_sys::ioctl::RNDADDENTROPY;
-    const RESEED: Opcode = linux_raw_sys::ioctl::RNDRESEEDCRNG;
-    let random = open(
-        c"/dev/urandom",
-        OFlags::WRONLY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )?;
+    let random = open(c"/dev/urandom", OFlags::WRONLY)?;
     let mut info = PoolInfo {
         entropy_bits: 256,
         len: 32,
         bytes: *bytes,
     };
-    // SAFETY: the opcode takes a pool info of the length that is said in it. It is declared for the two
-    // numbers alone; the bytes behind them are read too.
-    let added = unsafe { ioctl(&random, Updater::<ADD, PoolInfo>::new(&mut info)) };
+    // The opcode is declared for the two numbers alone; the bytes behind them are read too.
+    let added = sys::control(&random, linux_raw_sys::ioctl::RNDADDENTROPY, &info);
     info.bytes.zeroize();
     added?;
     if cfg!(feature = "planted-no-reseed") {
         return Ok(());
     }
-    // SAFETY: the opcode takes nothing.
-    unsafe { ioctl(&random, NoArg::<RESEED>::new()) }
+    sys::control(&random, linux_raw_sys::ioctl::RNDRESEEDCRNG, &())
 }
 
 /// How far this clock is ahead of `host`, in milliseconds.

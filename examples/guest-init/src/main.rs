@@ -9,6 +9,7 @@ mod boot;
 mod children;
 mod connection;
 mod console;
+mod descriptor;
 mod machine;
 mod network;
 mod numbers;
@@ -27,10 +28,11 @@ use rustix::io::Errno;
 use rustix::system::{RebootCommand, reboot};
 
 use crate::children::Workload;
-use crate::console::{Bytes, Hex, Number, Text, say};
+use crate::connection::Buffers;
+use crate::console::{say, say_key};
 use crate::machine::{Machine, uptime_ms};
 use crate::requests::{Guest, Watched};
-use crate::server::{Listeners, Served, Sources, serve};
+use crate::server::{CONNECTIONS, Listeners, Served, Sources, serve};
 use crate::sys::{Arguments, SignalSet};
 
 const SIGINT: u32 = 2;
@@ -41,34 +43,30 @@ const SIGPWR: u32 = 30;
 const COMMAND_LINE_MAX: usize = 4096;
 
 /// Everything the init does. Only ends with the machine.
-fn run(arguments: Arguments) -> ! {
+fn run(arguments: Arguments, buffers: &mut [Buffers; CONNECTIONS]) -> ! {
     let started_ms = uptime_ms();
     if !rustix::process::getpid().is_init() {
         failed(
-            "this program is PID 1 of a microVM, and nothing else",
+            "this program is PID 1 of a microVM, and nothing else: error #",
             b"",
             Errno::PERM,
         );
         sys::exit(1);
     }
     boot::mount_all();
-    say(&[Text("started at "), Number(started_ms), Text(" ms")]);
+    say("started at # ms", &[], &[started_ms]);
 
     let mut line = [0; COMMAND_LINE_MAX];
     let line = match boot::read_file(c"/proc/cmdline", &mut line) {
         Ok(line) => line,
-        Err(error) => fatal("cannot read /proc/cmdline", error),
+        Err(error) => fatal("cannot read /proc/cmdline: error #", error),
     };
     let settings = match Settings::read(line) {
         Ok(settings) => settings,
         Err(bad) => {
-            say(&[
-                Text("kernel command line: "),
-                Bytes(bad.name),
-                Text(" "),
-                Text(bad.why.text()),
-            ]);
-            fatal("cannot go on", Errno::INVAL)
+            let texts = [bad.name, bad.why.text().as_bytes()];
+            say("kernel command line: $ $", &texts, &[]);
+            shutdown::end(ShutdownMode::Reboot)
         }
     };
     let mut key = boot::guest_key().unwrap_or_else(|(what, error)| fatal(what, error));
@@ -91,13 +89,12 @@ fn run(arguments: Arguments) -> ! {
         oom: Watched::new(),
         next_key: None,
     };
-    let buffers = sys::once_buffers();
     let mut first = None;
     loop {
         match serve(&key, &mut guest, &sources, buffers, first.take()) {
             Served::Rekeyed(seed, stream, service) => {
                 key = GuestKey::from_seed(seed.secret_bytes());
-                say(&[Text("guest key "), Hex(key.public().as_bytes())]);
+                say_key(key.public().as_bytes());
                 first = Some((stream, service));
             }
             Served::Shutdown(shutdown) => shutdown::run(shutdown, guest.workload, &sources.signals),
@@ -113,38 +110,26 @@ fn listen(ports: &[u32]) -> Sources {
         .with(SIGTERM)
         .with(SIGPWR);
     let signals = sys::block(set).and_then(|()| sys::signal_fd(set));
-    let signals = signals.unwrap_or_else(|error| fatal("cannot wait for signals", error));
+    let signals = signals.unwrap_or_else(|error| fatal("cannot wait for signals: error #", error));
     let mut listeners = Listeners::new();
     for port in ports {
         match vsock::listener(*port) {
             Ok(listener) => {
                 // There are as many places as ports.
                 let _ = listeners.push((listener, *port));
-                let number = Number(u64::from(*port));
-                say(&[
-                    Text("listening on vsock port "),
-                    number,
-                    Text(" at "),
-                    Number(uptime_ms()),
-                    Text(" ms"),
-                ]);
+                let numbers = [u64::from(*port), uptime_ms()];
+                say("listening on vsock port # at # ms", &[], &numbers);
             }
-            Err(error) => fatal("cannot listen on vsock", error),
+            Err(error) => fatal("cannot listen on vsock: error #", error),
         }
     }
     Sources { listeners, signals }
 }
 
-/// Says what did not work, and the kernel's code.
+/// Says what did not work, with `which` at its `$`, and the kernel's code at its `#`.
 fn failed(what: &str, which: &[u8], error: Errno) {
     let code = error.raw_os_error().unsigned_abs();
-    say(&[
-        Text(what),
-        Text(" "),
-        Bytes(which),
-        Text(": error "),
-        Number(u64::from(code)),
-    ]);
+    say(what, &[which], &[u64::from(code)]);
 }
 
 /// Without this the guest cannot be what its host expects: the machine ends, and so the host learns of it.
@@ -168,11 +153,6 @@ fn panicked(info: &PanicInfo<'_>) -> ! {
 #[inline(never)]
 fn panicked_at(place: Option<&Location<'_>>) -> ! {
     let (file, line) = place.map_or(("?", 0), |place| (place.file(), place.line()));
-    say(&[
-        Text("panicked at "),
-        Text(file),
-        Text(":"),
-        Number(u64::from(line)),
-    ]);
+    say("panicked at $:#", &[file.as_bytes()], &[u64::from(line)]);
     shutdown::end(ShutdownMode::Reboot)
 }

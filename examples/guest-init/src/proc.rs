@@ -1,46 +1,96 @@
-//! The kernel's text files, read line by line in a small buffer.
+//! The kernel's text files, line by line.
 
-/// Gives each complete line of a file that is read in pieces, without its end, to `line`.
-///
-/// A line longer than `buffer` is given in pieces: what is looked for stands at the front of lines.
-pub fn lines(
-    buffer: &mut [u8],
-    mut read: impl FnMut(&mut [u8]) -> Option<usize>,
-    mut line: impl FnMut(&[u8]),
-) {
-    let mut end: usize = 0;
-    loop {
-        let space = buffer.get_mut(end..).unwrap_or_default();
-        let got = match read(space) {
-            Some(got) if got > 0 && got <= space.len() => got,
-            _ => break,
-        };
-        end = end.saturating_add(got);
-        let mut start: usize = 0;
-        loop {
-            let rest = buffer.get(start..end).unwrap_or_default();
-            let Some(len) = rest.iter().position(|byte| *byte == b'\n') else {
-                break;
-            };
-            line(rest.get(..len).unwrap_or_default());
-            start = start.saturating_add(len).saturating_add(1);
-        }
-        if start == 0 && end == buffer.len() {
-            line(buffer);
-            start = end;
-        }
-        buffer.copy_within(start..end, 0);
-        end = end.saturating_sub(start);
-    }
-    if end > 0 {
-        line(buffer.get(..end).unwrap_or_default());
+use crate::messages::Numbers;
+
+/// Longest line that is kept, in bytes: what is looked for stands at the front of lines.
+pub const LINE_MAX: usize = 384;
+
+/// Makes lines of a file that is read in pieces.
+#[derive(Debug)]
+pub struct Lines {
+    kept: [u8; LINE_MAX],
+    len: usize,
+}
+
+impl Default for Lines {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
+impl Lines {
+    /// At the beginning of a file.
+    pub const fn new() -> Self {
+        Self {
+            kept: [0; LINE_MAX],
+            len: 0,
+        }
+    }
+
+    /// Takes the next byte, and gives the line that it ends, without the end. Of a line longer than
+    /// [`LINE_MAX`] the rest is left out.
+    pub fn push(&mut self, byte: u8) -> Option<&[u8]> {
+        if byte == b'\n' {
+            let line = self.kept.get(..self.len);
+            self.len = 0;
+            return line;
+        }
+        if let Some(place) = self.kept.get_mut(self.len) {
+            *place = byte;
+            self.len = self.len.saturating_add(1);
+        }
+        None
+    }
+}
+
+/// Puts what a line of `meminfo`, `vmstat`, `smaps_rollup`, `stat` or `net/dev` says to its place. No name
+/// stands in two of them.
+pub fn take(all: &mut Numbers, line: &[u8]) {
+    for (name, place) in [
+        ("MemTotal:", &mut all.memory_total_kib),
+        ("MemAvailable:", &mut all.memory_available_kib),
+        ("oom_kill ", &mut all.oom_kills),
+        ("Rss:", &mut all.init_resident_kib),
+        ("Anonymous:", &mut all.init_anonymous_kib),
+    ] {
+        if let Some(value) = field(line, name) {
+            *place = value;
+        }
+    }
+    if let Some((busy, idle)) = cpu(line) {
+        (all.busy_ticks, all.idle_ticks) = (busy, idle);
+    }
+    let bytes = interface(line).unwrap_or_default();
+    all.network_bytes = all.network_bytes.saturating_add(bytes);
+}
+
+/// The same of `loadavg`: "0.20 0.18 0.12 1/80 11206", which is load in two numbers, twice more, running,
+/// all, the last process.
+pub fn take_load(all: &mut Numbers, line: &[u8]) {
+    let mut parts = Parts(line);
+    let whole = parts.next().unwrap_or_default().saturating_mul(100);
+    all.load_hundredths = whole.saturating_add(parts.next().unwrap_or_default());
+    all.processes = parts.nth(5).unwrap_or_default();
+}
+
 /// The numbers of a line, from left to right; what is no number is skipped.
-pub fn numbers(line: &[u8]) -> impl Iterator<Item = u64> {
-    line.split(|byte| !byte.is_ascii_alphanumeric())
-        .filter_map(number)
+struct Parts<'a>(&'a [u8]);
+
+impl Iterator for Parts<'_> {
+    type Item = u64;
+
+    #[inline(never)]
+    fn next(&mut self) -> Option<u64> {
+        while !self.0.is_empty() {
+            let end = self.0.iter().position(|byte| !byte.is_ascii_alphanumeric());
+            let (part, rest) = self.0.split_at_checked(end.unwrap_or(self.0.len()))?;
+            self.0 = rest.get(1..).unwrap_or_default();
+            if let Some(value) = number(part) {
+                return Some(value);
+            }
+        }
+        None
+    }
 }
 
 /// A decimal number and nothing else.
@@ -54,9 +104,15 @@ pub fn number(digits: &[u8]) -> Option<u64> {
     })
 }
 
+/// What stands behind `front`, with which the text begins.
+pub(crate) fn after<'a>(text: &'a [u8], front: &[u8]) -> Option<&'a [u8]> {
+    let (begin, rest) = text.split_at_checked(front.len())?;
+    (begin == front).then_some(rest)
+}
+
 /// The first number of a line that begins with `name`.
 pub fn field(line: &[u8], name: &str) -> Option<u64> {
-    numbers(line.strip_prefix(name.as_bytes())?).next()
+    Parts(after(line, name.as_bytes())?).next()
 }
 
 /// Busy and idle ticks of the line `cpu ` of `/proc/stat`.
@@ -64,7 +120,7 @@ pub fn cpu(line: &[u8]) -> Option<(u64, u64)> {
     let mut busy: u64 = 0;
     let mut idle: u64 = 0;
     // user nice system idle iowait irq softirq steal; what guests of this guest use is in user already.
-    for (at, ticks) in numbers(line.strip_prefix(b"cpu ")?).take(8).enumerate() {
+    for (at, ticks) in Parts(after(line, b"cpu ")?).take(8).enumerate() {
         let sum = if at == 3 || at == 4 {
             &mut idle
         } else {
@@ -82,7 +138,7 @@ pub fn interface(line: &[u8]) -> Option<u64> {
     if name.trim_ascii() == b"lo" {
         return None;
     }
-    let mut counts = numbers(counts);
+    let mut counts = Parts(counts);
     let received = counts.next()?;
     Some(received.saturating_add(counts.nth(7)?))
 }
@@ -91,44 +147,46 @@ pub fn interface(line: &[u8]) -> Option<u64> {
 mod tests {
     use super::*;
 
-    fn split(text: &[u8], piece: usize, buffer: usize) -> Vec<Vec<u8>> {
-        let mut rest = text;
+    fn split(text: &[u8]) -> Vec<Vec<u8>> {
+        let mut lines = Lines::new();
         let mut got = Vec::new();
-        let mut buffer = vec![0; buffer];
-        lines(
-            &mut buffer,
-            |space| {
-                let n = piece.min(rest.len()).min(space.len());
-                space[..n].copy_from_slice(&rest[..n]);
-                rest = &rest[n..];
-                Some(n)
-            },
-            |line| got.push(line.to_vec()),
-        );
+        for byte in text {
+            got.extend(lines.push(*byte).map(<[u8]>::to_vec));
+        }
         got
     }
 
     #[test]
-    fn lines_come_whole_however_they_are_read() {
-        let text = b"MemTotal:  1 kB\n\nMemAvailable: 22 kB\nlast";
-        let whole: Vec<Vec<u8>> = text
-            .split(|byte| *byte == b'\n')
-            .map(<[u8]>::to_vec)
-            .collect();
-        for piece in 1..50 {
-            assert_eq!(split(text, piece, 32), whole, "{piece}");
-        }
-        // A line that is too long comes in pieces, and nothing of it is lost.
-        assert_eq!(split(text, 7, 8).concat(), whole.concat());
+    fn lines_come_whole_but_for_what_is_too_long() {
+        let text = b"MemTotal:  1 kB\n\nMemAvailable: 22 kB\n";
+        let lines: [&[u8]; 3] = [b"MemTotal:  1 kB", b"", b"MemAvailable: 22 kB"];
+        assert_eq!(split(text), lines);
+        assert_eq!(split(b"not ended"), [[0; 0]; 0]);
+        let long = [[b'a'; LINE_MAX + 9].as_slice(), b"\nb\n"].concat();
+        assert_eq!(split(&long), [vec![b'a'; LINE_MAX], vec![b'b']]);
     }
 
     #[test]
-    fn a_failed_or_lying_read_ends_it() {
-        let mut seen = 0;
-        lines(&mut [0; 8], |_| None, |_| seen += 1);
-        lines(&mut [0; 8], |_| Some(9), |_| seen += 1);
-        lines(&mut [], |_| Some(0), |_| seen += 1);
-        assert_eq!(seen, 0);
+    fn every_file_gives_its_numbers() {
+        let mut all = Numbers::default();
+        for line in split(include_bytes!("proc.txt")) {
+            take(&mut all, &line);
+        }
+        take_load(&mut all, b"0.20 0.18 0.12 1/80 11206");
+        let expected = Numbers {
+            load_hundredths: 20,
+            memory_total_kib: 229_380,
+            memory_available_kib: 196_512,
+            processes: 80,
+            oom_kills: 3,
+            init_resident_kib: 100,
+            init_anonymous_kib: 24,
+            busy_ticks: 27,
+            idle_ticks: 90,
+            network_bytes: 1050,
+            ..Numbers::default()
+        };
+        assert_eq!(all, expected);
     }
 
     #[test]

@@ -5,13 +5,13 @@ use heapless::Vec;
 use mvm_core::guest::{Responder, SecretBytes, Shutdown, ShutdownMode, SleepPrep};
 use mvm_core::session::{Environment, GuestKey, Mark};
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitStatus};
 
 use crate::children::{flush, kill, reap};
 use crate::connection::{Buffers, Connection, End, Turn};
-use crate::console::{Number, Text, say};
+use crate::console::say;
+use crate::descriptor::Fd;
 use crate::machine::uptime_ms;
 use crate::requests::Guest;
 use crate::shutdown::timespec;
@@ -28,18 +28,18 @@ const TURNS: usize = 4;
 const GRACE_MS: u32 = 5_000;
 
 /// The sockets that connections come from, with their ports.
-pub(crate) type Listeners = Vec<(OwnedFd, u32), PORTS_MAX, u8>;
+pub(crate) type Listeners = Vec<(Fd, u32), PORTS_MAX, u8>;
 
 /// Where the next connections come from, and the signals.
 pub(crate) struct Sources {
     pub(crate) listeners: Listeners,
-    pub(crate) signals: OwnedFd,
+    pub(crate) signals: Fd,
 }
 
 /// Why serving with one key ended.
 pub(crate) enum Served {
     /// A wake brought another key, and this connection is the first that gets it.
-    Rekeyed(SecretBytes, OwnedFd, u16),
+    Rekeyed(SecretBytes, Fd, u16),
     Shutdown(Shutdown),
 }
 
@@ -66,12 +66,12 @@ pub(crate) fn serve(
     guest: &mut Guest,
     sources: &Sources,
     buffers: &mut [Buffers; CONNECTIONS],
-    first: Option<(OwnedFd, u16)>,
+    first: Option<(Fd, u16)>,
 ) -> Served {
     let mark = guest.machine.mark();
     let mut server = Server {
         key,
-        places: [const { None }; CONNECTIONS],
+        places: core::array::from_fn(|_| None),
         buffers,
         flush: None,
         shutdown: None,
@@ -161,14 +161,14 @@ impl<'k> Server<'k, '_> {
         let mark = guest.machine.mark();
         if mark != self.mark {
             self.mark = mark;
-            say(&[Text("restored from a snapshot")]);
+            say("restored from a snapshot", &[], &[]);
             guest.lifecycle.restored();
             guest.endpoint.end_all();
             self.end_all(guest);
         }
     }
 
-    fn signals(&mut self, guest: &mut Guest, signals: &OwnedFd) {
+    fn signals(&mut self, guest: &mut Guest, signals: &Fd) {
         // `struct signalfd_siginfo`, which begins with the signal's number.
         let mut info = [0; 128];
         while let Ok(128) = rustix::io::read(signals, &mut info) {
@@ -181,7 +181,7 @@ impl<'k> Server<'k, '_> {
                 SIGTERM | SIGPWR => ShutdownMode::PowerOff,
                 _ => continue,
             };
-            say(&[Text("signal "), Number(u64::from(signal))]);
+            say("signal #", &[], &[u64::from(signal)]);
             self.shutdown = self.shutdown.or(Some(Shutdown {
                 grace_ms: GRACE_MS,
                 mode,
@@ -203,8 +203,8 @@ impl<'k> Server<'k, '_> {
         listeners: &Listeners,
         ready: &[bool; PORTS_MAX],
     ) -> Option<Served> {
-        for ((listener, port), _) in listeners.iter().zip(ready).filter(|(_, ready)| **ready) {
-            while self.places.iter().any(Option::is_none) {
+        for ((listener, port), ready) in listeners.iter().zip(ready) {
+            while *ready && self.places.iter().any(Option::is_none) {
                 let stream = match vsock::accept(listener) {
                     Ok(Some(stream)) => stream,
                     Ok(None) | Err(Errno::INTR | Errno::CONNABORTED) => continue,
@@ -220,7 +220,7 @@ impl<'k> Server<'k, '_> {
         None
     }
 
-    fn begin(&mut self, stream: OwnedFd, service: u16) {
+    fn begin(&mut self, stream: Fd, service: u16) {
         if let Some(place) = self.places.iter_mut().find(|place| place.is_none()) {
             *place = Some(Connection::new(stream, service));
         }
@@ -277,11 +277,12 @@ impl<'k> Server<'k, '_> {
                 return false;
             }
             Turn::Asleep { unbind } => {
-                say(&[Text(if unbind {
+                let line = if unbind {
                     "asleep, bound to no instance"
                 } else {
                     "asleep"
-                })]);
+                };
+                say(line, &[], &[]);
                 self.end_others(at, guest);
             }
             Turn::Shutdown(shutdown) => self.shutdown = Some(shutdown),
@@ -306,7 +307,7 @@ impl<'k> Server<'k, '_> {
                 })
             }
             Err(error) => {
-                failed("cannot flush", b"", error);
+                failed("cannot flush: error #", b"", error);
                 let code = error.raw_os_error().unsigned_abs();
                 // There is no child to wait for: answered at once.
                 self.answer_flush(at, guest, responder, Err(code));
@@ -318,7 +319,7 @@ impl<'k> Server<'k, '_> {
         let now = uptime_ms();
         if let Some(flush) = self.flush.take_if(|flush| flush.until_ms <= now) {
             kill(flush.child);
-            failed("not flushed in time", b"", Errno::TIMEDOUT);
+            failed("not flushed in time: error #", b"", Errno::TIMEDOUT);
             self.flushed(
                 guest,
                 flush,
@@ -362,13 +363,9 @@ impl<'k> Server<'k, '_> {
             _ => 0,
         };
         if !matches!(end, End::Closed) {
-            let service = Number(u64::from(connection.service()));
-            say(&[
-                Text("connection to service "),
-                service,
-                Text(end.text()),
-                Number(u64::from(code)),
-            ]);
+            let numbers = [u64::from(connection.service()), u64::from(code)];
+            let line = "connection to service # $: code #";
+            say(line, &[end.text().as_bytes()], &numbers);
         }
         if let Some(buffers) = self.buffers.get_mut(at) {
             connection.end(guest, buffers);

@@ -2,13 +2,13 @@
 
 use mvm_core::guest::{Shutdown, ShutdownMode};
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fd::OwnedFd;
 use rustix::fs::Timespec;
 use rustix::process::Signal;
 use rustix::system::{RebootCommand, reboot};
 
 use crate::children::{Workload, flush, has_children, kill, reap, signal_all};
-use crate::console::{Number, Text, say};
+use crate::console::say;
+use crate::descriptor::Fd;
 use crate::machine::uptime_ms;
 use crate::sys;
 
@@ -19,12 +19,9 @@ const KILLED_MS: u64 = 2_000;
 
 /// Lets programs end by themselves, ends those that have not, writes everything to disk, and ends the
 /// machine.
-pub(crate) fn run(shutdown: Shutdown, mut workload: Option<Workload>, signals: &OwnedFd) -> ! {
-    say(&[
-        Text("shutting down, "),
-        Number(u64::from(shutdown.grace_ms)),
-        Text(" ms for programs to end"),
-    ]);
+pub(crate) fn run(shutdown: Shutdown, mut workload: Option<Workload>, signals: &Fd) -> ! {
+    let grace_ms = u64::from(shutdown.grace_ms);
+    say("shutting down, # ms for programs to end", &[], &[grace_ms]);
     let mut gone = |ms: u64| {
         let until = uptime_ms().saturating_add(ms);
         loop {
@@ -41,7 +38,7 @@ pub(crate) fn run(shutdown: Shutdown, mut workload: Option<Workload>, signals: &
     signal_all(Signal::TERM);
     // A stopped program does not get the signal before it goes on.
     signal_all(Signal::CONT);
-    gone(u64::from(shutdown.grace_ms));
+    gone(grace_ms);
     signal_all(Signal::KILL);
     gone(KILLED_MS);
     if let Ok(child) = flush(false) {
@@ -52,7 +49,7 @@ pub(crate) fn run(shutdown: Shutdown, mut workload: Option<Workload>, signals: &
 }
 
 /// Waits for a signal; `false` once the time has come.
-fn wait_for_child(signals: &OwnedFd, until_ms: u64) -> bool {
+fn wait_for_child(signals: &Fd, until_ms: u64) -> bool {
     let left = until_ms.saturating_sub(uptime_ms());
     if left == 0 {
         return false;
@@ -79,7 +76,7 @@ pub(crate) fn end(mode: ShutdownMode) -> ! {
         ShutdownMode::Halt => ("halting", RebootCommand::Halt),
         _ => ("powering off", RebootCommand::PowerOff),
     };
-    say(&[Text(text)]);
+    say(text, &[], &[]);
     let _ = reboot(command);
     // The kernel panics when PID 1 ends, which ends the machine in its own way.
     sys::exit(1)

@@ -1,6 +1,5 @@
 //! What the standard library and a C library would bring: the first instruction, memory functions, and the
-//! system calls that rustix lacks or does not promise to keep. All the unsafe code there is, but for the
-//! address of a vsock.
+//! system calls that rustix lacks or does not promise to keep.
 #![allow(unsafe_code, reason = "see above")]
 #![allow(
     clippy::as_conversions,
@@ -11,15 +10,14 @@
 use core::arch::{asm, global_asm};
 use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_void};
-use core::sync::atomic::{AtomicBool, Ordering};
 
 use linux_raw_sys::general as nr;
-use rustix::fd::{FromRawFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::Pid;
 use rustix::time::Timespec;
 
 use crate::connection::Buffers;
+use crate::descriptor::Fd;
 use crate::server::CONNECTIONS;
 
 #[cfg(target_arch = "x86_64")]
@@ -61,8 +59,16 @@ unsafe extern "C" fn begin(stack: *const usize) -> ! {
             first: stack.add(1).cast(),
         }
     };
-    crate::run(arguments)
+    // SAFETY: nobody else has them: this runs once, in the only thread.
+    let buffers = unsafe { &mut *BUFFERS.0.get() };
+    crate::run(arguments, buffers)
 }
+
+/// The buffers of all connections.
+struct All(UnsafeCell<[Buffers; CONNECTIONS]>);
+// SAFETY: there is one thread.
+unsafe impl Sync for All {}
+static BUFFERS: All = All(UnsafeCell::new([Buffers::EMPTY; CONNECTIONS]));
 
 impl Arguments {
     /// The program to run, behind the init's own name; `None` where there is none.
@@ -101,7 +107,8 @@ impl Arguments {
 ///
 /// # Safety
 /// As the call's own, with these arguments.
-unsafe fn call(number: u32, arguments: [usize; 5]) -> Result<usize, Errno> {
+#[inline(always)]
+pub(crate) unsafe fn call(number: u32, arguments: [usize; 5]) -> Result<usize, Errno> {
     let [a, b, c, d, e] = arguments;
     let result: isize;
     // SAFETY: the kernel keeps every register but those named, and what the memory is used for is the
@@ -187,17 +194,31 @@ pub(crate) fn block(set: SignalSet) -> Result<(), Errno> {
 }
 
 /// A descriptor from which these signals can be read; it does not block.
-pub(crate) fn signal_fd(set: SignalSet) -> Result<OwnedFd, Errno> {
+pub(crate) fn signal_fd(set: SignalSet) -> Result<Fd, Errno> {
     const FLAGS: usize = (nr::O_NONBLOCK | nr::O_CLOEXEC) as usize;
     let pointer = &raw const set.0;
     // SAFETY: the set has the eight bytes that are said, and the descriptor is new.
     unsafe {
-        let fd = call(
+        let given = call(
             nr::__NR_signalfd4,
             [usize::MAX, pointer as usize, size_of::<u64>(), FLAGS, 0],
         )?;
-        Ok(OwnedFd::from_raw_fd(fd as i32))
+        Ok(Fd::new(given))
     }
+}
+
+/// A call that controls a device or a socket. Only for opcodes whose argument the kernel reads, and of which it
+/// reads no more than a `T`.
+pub(crate) fn control<T>(fd: &Fd, opcode: u32, argument: &T) -> Result<(), Errno> {
+    let pointer = &raw const *argument;
+    // SAFETY: there are the bytes that the kernel reads.
+    unsafe {
+        call(
+            nr::__NR_ioctl,
+            [fd.number(), opcode as usize, pointer as usize, 0, 0],
+        )
+    }
+    .map(|_| ())
 }
 
 /// A clock of the kernel, by its number.
@@ -321,22 +342,4 @@ mod memory {
         // SAFETY: the caller's.
         unsafe { memcmp(a, b, len) }
     }
-}
-
-/// The buffers of all connections. They are given once.
-///
-/// # Panics
-/// The second time: there would be two of what there is one of.
-pub(crate) fn once_buffers() -> &'static mut [Buffers; CONNECTIONS] {
-    static GIVEN: AtomicBool = AtomicBool::new(false);
-    struct All(UnsafeCell<[Buffers; CONNECTIONS]>);
-    // SAFETY: there is one thread.
-    unsafe impl Sync for All {}
-    static ALL: All = All(UnsafeCell::new([Buffers::EMPTY; CONNECTIONS]));
-    assert!(
-        !GIVEN.swap(true, Ordering::Relaxed),
-        "the buffers are given once"
-    );
-    // SAFETY: nobody else has them.
-    unsafe { &mut *ALL.0.get() }
 }
