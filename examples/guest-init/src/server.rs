@@ -58,6 +58,8 @@ struct Server<'k, 'b> {
     flush: Option<Flush>,
     shutdown: Option<Shutdown>,
     mark: Mark,
+    /// Some connection has more to do at once: nothing is waited for.
+    more: bool,
 }
 
 /// Serves until there is a reason to stop. `first` is a connection that is there already.
@@ -76,6 +78,7 @@ pub(crate) fn serve(
         flush: None,
         shutdown: None,
         mark,
+        more: false,
     };
     if let Some((stream, service)) = first {
         server.begin(stream, service);
@@ -88,6 +91,9 @@ pub(crate) fn serve(
         }
         if let Some(served) = server.accept(guest, &sources.listeners, &ready.listeners) {
             return served;
+        }
+        if let Some(at) = ready.gone {
+            server.end(at, guest, End::Gone);
         }
         server.turns(guest);
         server.check_flush(guest);
@@ -104,6 +110,8 @@ pub(crate) fn serve(
 struct Ready {
     signals: bool,
     listeners: [bool; PORTS_MAX],
+    /// The connection that a flush is for, if its stream has ended meanwhile.
+    gone: Option<usize>,
 }
 
 impl<'k> Server<'k, '_> {
@@ -139,6 +147,7 @@ impl<'k> Server<'k, '_> {
             until_ms = until_ms.min(uptime_ms().saturating_add(1000));
         }
         let timeout = match until_ms {
+            _ if self.more => Some(timespec(0)),
             u64::MAX => None,
             until => Some(timespec(
                 until.saturating_sub(uptime_ms()).saturating_add(1),
@@ -149,9 +158,19 @@ impl<'k> Server<'k, '_> {
         let mut ready = Ready {
             signals: came.next().unwrap_or_default(),
             listeners: [false; PORTS_MAX],
+            gone: None,
         };
-        for ((place, _), came) in ready.listeners.iter_mut().zip(&sources.listeners).zip(came) {
-            *place = came;
+        for (place, _) in ready.listeners.iter_mut().zip(&sources.listeners) {
+            *place = came.next().unwrap_or_default();
+        }
+        for (at, place) in self.places.iter().enumerate() {
+            if let Some(connection) = place
+                && came.next().unwrap_or_default()
+                && connection.flushes()
+                && !connection.sends()
+            {
+                ready.gone = Some(at);
+            }
         }
         ready
     }
@@ -228,16 +247,9 @@ impl<'k> Server<'k, '_> {
 
     /// Each connection does what it can; none does more than its share.
     fn turns(&mut self, guest: &mut Guest) {
-        let mut more = true;
-        while more {
-            more = false;
-            for place in 0..CONNECTIONS {
-                more |= self.share(place, guest);
-            }
-            // Signals and new connections have waited long enough.
-            if more && self.flush.is_none() && self.shutdown.is_some() {
-                break;
-            }
+        self.more = false;
+        for place in 0..CONNECTIONS {
+            self.more |= self.share(place, guest);
         }
     }
 
