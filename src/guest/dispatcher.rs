@@ -387,6 +387,8 @@ impl Dispatcher {
     /// # Errors
     ///
     /// See [`DispatchError`]; the session is over.
+    // Not inlined: a large value that is given is otherwise moved field by field, hundreds of bytes of code.
+    #[inline(never)]
     pub fn receive<'a>(
         &mut self,
         lifecycle: &mut Lifecycle,

@@ -144,6 +144,8 @@ impl<'a> Call<'a> {
     /// # Errors
     ///
     /// The body is not canonical postcard of the operation's message.
+    // Not inlined: a large value that is given is otherwise moved field by field, hundreds of bytes of code.
+    #[inline(never)]
     pub fn decode(op: Op, body: &'a [u8]) -> Result<Option<Self>, DecodeError> {
         let mut reader = Reader::new(body);
         let call = match op {

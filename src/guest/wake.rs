@@ -95,6 +95,8 @@ impl Wake {
 
 impl Wake {
     /// The fields in order; `None` with an error in `reader`.
+    // Not inlined: a large value that is given is otherwise moved field by field, hundreds of bytes of code.
+    #[inline(never)]
     pub(super) fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let generation = reader.varint();
         let (seconds, nanos) = (reader.zigzag(), reader.u32());
@@ -103,7 +105,7 @@ impl Wake {
         let identity = match reader.flag() {
             false => None,
             true => {
-                let identity = reader.text().and_then(|text| InstanceId::new(text).ok());
+                let identity = InstanceId::from_ascii(reader.bytes());
                 Some(reader.valid(identity)?)
             }
         };

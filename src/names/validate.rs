@@ -200,6 +200,14 @@ pub const fn validate_id(text: &str, kind: IdKind) -> Result<(), IdError> {
     }
 }
 
+/// The bytes, if [`validate_id`] has nothing to say against them.
+pub(super) fn id_bytes(bytes: &[u8]) -> Option<&[u8]> {
+    let good = bytes.len() <= ID_MAX
+        && bytes.iter().all(|byte| is_one_of(*byte, b'-'))
+        && !matches!(bytes, [] | [b'-', ..] | [.., b'-']);
+    good.then_some(bytes)
+}
+
 /// Checks the name of a virtual machine outside the fleet's hierarchy: [`validate_id`] under
 /// 0.13.0's name for it.
 ///

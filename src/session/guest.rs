@@ -147,6 +147,8 @@ impl GuestEndpoint {
     /// [`UntrustedHost`](HandshakeError::UntrustedHost), [`WrongInstance`](HandshakeError::WrongInstance),
     /// [`StaleGeneration`](HandshakeError::StaleGeneration). [`refusal`] makes of it what may be told
     /// the peer.
+    // Not inlined: a large value that is given is otherwise moved field by field, hundreds of bytes of code.
+    #[inline(never)]
     pub fn receive<'k, 'b>(
         &mut self,
         key: &'k GuestKey,
@@ -319,6 +321,8 @@ impl<'k> GuestOffer<'k, '_> {
     /// [`Superseded`](HandshakeError::Superseded), [`Expired`](HandshakeError::Expired),
     /// [`IncarnationChanged`](HandshakeError::IncarnationChanged),
     /// [`BufferTooSmall`](HandshakeError::BufferTooSmall).
+    // As above.
+    #[inline(never)]
     pub fn answer(
         self,
         endpoint: &mut GuestEndpoint,

@@ -53,13 +53,15 @@ pub(super) struct GuestHello<'a> {
 }
 
 impl<'a> HostHello<'a> {
+    // Not inlined: a large value that is given is otherwise moved field by field, hundreds of bytes of code.
+    #[inline(never)]
     pub(super) fn read(body: &'a [u8]) -> Result<Self, DecodeError> {
         let mut fields = Reader::new(body);
         let [min_version, max_version, suites] = fields.array();
         let service = u16::try_from(fields.varint()).ok();
         let service = fields.valid(service);
         let (session_id, host_nonce, host_key) = (fields.array(), fields.array(), fields.array());
-        let instance = fields.text().and_then(|text| InstanceId::new(text).ok());
+        let instance = InstanceId::from_ascii(fields.bytes());
         let instance = fields.valid(instance);
         let (generation, capabilities) = (fields.varint(), fields.u32());
         let extensions = Bytes(fields.bytes());

@@ -121,12 +121,6 @@ impl<'a> Reader<'a> {
         self.take(count)
     }
 
-    /// A length and so many bytes of UTF-8.
-    pub(crate) fn text(&mut self) -> Option<&'a str> {
-        let text = core::str::from_utf8(self.bytes()).ok();
-        self.valid(text)
-    }
-
     /// So many bytes.
     pub(crate) fn array<const N: usize>(&mut self) -> [u8; N] {
         let mut array = [0; N];

@@ -2,6 +2,7 @@
 
 use core::ffi::CStr;
 
+use guest_init::proc::ascii;
 use mvm_core::session::GuestKey;
 use mvm_core::signing::SECRET_TEXT_MAX;
 use rustix::fs::{Mode, OFlags, mkdir};
@@ -11,23 +12,23 @@ use rustix::rand::{GetRandomFlags, getrandom};
 use rustix::system::finit_module;
 use zeroize::Zeroize;
 
-use crate::console::say_key;
 use crate::descriptor::open;
 use crate::failed;
 
 /// Mounts what the kernel offers. What is mounted already is left as it is.
 pub(crate) fn mount_all() {
     let quiet = MountFlags::NOSUID | MountFlags::NOEXEC;
-    for (kind, path, flags) in [
-        (c"devtmpfs", c"/dev", quiet),
-        (c"proc", c"/proc", quiet | MountFlags::NODEV),
-        (c"sysfs", c"/sys", quiet | MountFlags::NODEV),
-    ] {
-        let _ = mkdir(path, Mode::from_raw_mode(0o755));
-        match mount(kind, path, kind, flags, None) {
-            Ok(()) | Err(Errno::BUSY) => {}
-            Err(error) => failed("cannot mount $: error #", path.to_bytes(), error),
-        }
+    mount_one(c"devtmpfs", c"/dev", quiet);
+    mount_one(c"proc", c"/proc", quiet | MountFlags::NODEV);
+    mount_one(c"sysfs", c"/sys", quiet | MountFlags::NODEV);
+}
+
+#[inline(never)]
+fn mount_one(kind: &CStr, path: &CStr, flags: MountFlags) {
+    let _ = mkdir(path, Mode::from_raw_mode(0o755));
+    match mount(kind, path, kind, flags, None) {
+        Ok(()) | Err(Errno::BUSY) => {}
+        Err(error) => failed("cannot mount $: error #", path.to_bytes(), error),
     }
 }
 
@@ -91,8 +92,8 @@ const KEY_FILE: &CStr = c"/etc/mvm/guest.key";
 pub(crate) fn guest_key() -> Result<GuestKey, (&'static str, Errno)> {
     let mut text = [0; SECRET_TEXT_MAX + 1];
     let key = match read_file(KEY_FILE, &mut text) {
-        Ok(text) => match core::str::from_utf8(text).map(GuestKey::from_text) {
-            Ok(Ok(key)) => Ok(key),
+        Ok(text) => match ascii(text).map(GuestKey::from_text) {
+            Some(Ok(key)) => Ok(key),
             _ => Err((
                 "/etc/mvm/guest.key is not a guest's secret key: error #",
                 Errno::INVAL,
@@ -107,9 +108,6 @@ pub(crate) fn guest_key() -> Result<GuestKey, (&'static str, Errno)> {
         Err(error) => Err(("cannot read /etc/mvm/guest.key: error #", error)),
     };
     text.zeroize();
-    if let Ok(key) = &key {
-        say_key(key.public().as_bytes());
-    }
     key
 }
 

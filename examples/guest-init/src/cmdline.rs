@@ -16,7 +16,7 @@ use mvm_core::limits::TRUSTED_HOST_KEYS_MAX;
 use mvm_core::naming::InstanceId;
 use mvm_core::session::{HostPublicKey, TrustedHost, TrustedHosts};
 
-use crate::proc::number;
+use crate::proc::{ascii, number};
 
 /// Most ports.
 pub const PORTS_MAX: usize = 4;
@@ -93,10 +93,22 @@ impl<'a> Settings<'a> {
     ///
     /// # Errors
     /// The first parameter that is not as the [module](self) says.
+    // Not inlined: a large value that is given is otherwise moved field by field, hundreds of bytes of code.
+    #[inline(never)]
     pub fn read(line: &'a [u8]) -> Result<Self, BadParameter<'a>> {
         let mut values: [Option<&'a [u8]>; NAMES.len()] = [None; NAMES.len()];
-        for word in words(line) {
-            let mut parts = word.splitn(2, |byte| *byte == b'=');
+        let words = Pieces {
+            rest: Some(line),
+            ends: |byte| byte.is_ascii_whitespace(),
+        };
+        for word in words {
+            if word == b"--" {
+                break;
+            }
+            let mut parts = Pieces {
+                rest: Some(unquoted(word)),
+                ends: |byte| byte == b'=',
+            };
             let name = parts.next().unwrap_or_default();
             if !name.starts_with(b"mvm.") {
                 continue;
@@ -109,7 +121,7 @@ impl<'a> Settings<'a> {
             match place {
                 None => return Err(bad(Why::Unknown)),
                 Some((Some(_), _)) => return Err(bad(Why::Twice)),
-                Some((place, _)) => *place = Some(unquoted(parts.next().unwrap_or_default())),
+                Some((place, _)) => *place = Some(unquoted(parts.rest.unwrap_or_default())),
             }
         }
         let [keys, instance, generation, ports, modules] = values;
@@ -136,31 +148,54 @@ impl<'a> Settings<'a> {
     }
 
     /// Names of the modules to load, in order.
-    pub fn modules(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    pub fn modules(&self) -> Pieces<'a> {
         list(self.modules)
     }
 }
 
-/// The words before ` -- `, without the quotes that may be around them.
-fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut quoted = false;
-    line.split(move |byte| {
-        quoted ^= *byte == b'"';
-        !quoted && byte.is_ascii_whitespace()
-    })
-    .take_while(|word| *word != b"--")
-    .map(unquoted)
+/// Pieces of a text, and what ends them. What stands in quotes ends none.
+#[derive(Debug)]
+pub struct Pieces<'a> {
+    rest: Option<&'a [u8]>,
+    ends: fn(u8) -> bool,
 }
 
+impl<'a> Iterator for Pieces<'a> {
+    type Item = &'a [u8];
+
+    #[inline(never)]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let text = self.rest?;
+        let mut quoted = false;
+        let end = text.iter().position(|byte| {
+            quoted ^= *byte == b'"';
+            !quoted && (self.ends)(*byte)
+        });
+        let (piece, rest) = text.split_at_checked(end.unwrap_or(text.len()))?;
+        // Where something ended the piece, there is another, if an empty one.
+        self.rest = rest.get(1..);
+        Some(piece)
+    }
+}
+
+/// Without the quotes that may be around it.
 fn unquoted(text: &[u8]) -> &[u8] {
-    let text = text.strip_prefix(b"\"").unwrap_or(text);
-    text.strip_suffix(b"\"").unwrap_or(text)
+    let text = match text {
+        [b'"', rest @ ..] => rest,
+        all => all,
+    };
+    match text {
+        [rest @ .., b'"'] => rest,
+        all => all,
+    }
 }
 
 /// The values of a list; none of an empty one.
-fn list(values: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let count = if values.is_empty() { 0 } else { usize::MAX };
-    values.split(|byte| *byte == b',').take(count)
+fn list(values: &[u8]) -> Pieces<'_> {
+    Pieces {
+        rest: (!values.is_empty()).then_some(values),
+        ends: |byte| byte == b',',
+    }
 }
 
 /// A file name that leads nowhere else.
@@ -178,10 +213,8 @@ fn read_hosts(keys: Option<&[u8]>) -> Result<TrustedHosts, BadParameter<'static>
     };
     let mut hosts = TrustedHosts::new();
     for key in list(keys.ok_or(bad(Why::Missing))?) {
-        let key = str::from_utf8(key).map(HostPublicKey::from_hex);
-        let Ok(Ok(key)) = key else {
-            return Err(bad(Why::Value));
-        };
+        let key = ascii(key).and_then(|key| HostPublicKey::from_hex(key).ok());
+        let key = key.ok_or(bad(Why::Value))?;
         hosts
             .insert(TrustedHost::new(key))
             .map_err(|_| bad(Why::TooMany))?;
@@ -216,9 +249,9 @@ fn read_binding(
             why: Why::NeedsInstance,
         }),
         None => Ok(None),
-        Some(id) => match str::from_utf8(id).map(InstanceId::new) {
-            Ok(Ok(id)) => Ok(Some((id, floor))),
-            _ => Err(BadParameter {
+        Some(id) => match InstanceId::from_ascii(id) {
+            Some(id) => Ok(Some((id, floor))),
+            None => Err(BadParameter {
                 name: INSTANCE,
                 why: Why::Value,
             }),

@@ -173,6 +173,8 @@ impl<'k> Connection<'k> {
     }
 
     /// Sends what can be sent, and takes at most one frame.
+    // Not inlined: a large value that is given is otherwise moved field by field, hundreds of bytes of code.
+    #[inline(never)]
     pub(crate) fn turn(
         &mut self,
         key: &'k GuestKey,

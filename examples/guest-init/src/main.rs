@@ -55,7 +55,6 @@ fn run(arguments: Arguments, buffers: &mut [Buffers; CONNECTIONS]) -> ! {
     }
     boot::mount_all();
     say("started at # ms", &[], &[started_ms]);
-
     let mut line = [0; COMMAND_LINE_MAX];
     let line = match boot::read_file(c"/proc/cmdline", &mut line) {
         Ok(line) => line,
@@ -69,9 +68,16 @@ fn run(arguments: Arguments, buffers: &mut [Buffers; CONNECTIONS]) -> ! {
             shutdown::end(ShutdownMode::Reboot)
         }
     };
-    let mut key = boot::guest_key().unwrap_or_else(|(what, error)| fatal(what, error));
     let modules_missing = boot::load_modules(settings.modules());
     let sources = listen(settings.ports());
+    // A host that waits for the port can connect from here on: the key, and what the console is told, come later.
+    let listening_ms = uptime_ms();
+    let mut key = boot::guest_key().unwrap_or_else(|(what, error)| fatal(what, error));
+    say_key(key.public().as_bytes());
+    for (_, port) in &sources.listeners {
+        let numbers = [u64::from(*port), listening_ms];
+        say("listening on vsock port # at # ms", &[], &numbers);
+    }
     // Ctrl+Alt+Del is a signal from now on, and not the end at once.
     let _ = reboot(RebootCommand::CadOff);
 
@@ -117,8 +123,6 @@ fn listen(ports: &[u32]) -> Sources {
             Ok(listener) => {
                 // There are as many places as ports.
                 let _ = listeners.push((listener, *port));
-                let numbers = [u64::from(*port), uptime_ms()];
-                say("listening on vsock port # at # ms", &[], &numbers);
             }
             Err(error) => fatal("cannot listen on vsock: error #", error),
         }

@@ -93,6 +93,16 @@ impl Iterator for Parts<'_> {
     }
 }
 
+/// Bytes that are ASCII, as text. (To find out whether they are UTF-8 takes 700 bytes of code.)
+#[allow(unsafe_code)]
+pub fn ascii(bytes: &[u8]) -> Option<&str> {
+    if !bytes.iter().all(u8::is_ascii) {
+        return None;
+    }
+    // SAFETY: ASCII is UTF-8.
+    unsafe { Some(str::from_utf8_unchecked(bytes)) }
+}
+
 /// A decimal number and nothing else.
 pub fn number(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {

@@ -76,6 +76,8 @@ impl Scratch {
 
 impl Guest {
     /// Carries out every call but `SleepPrep`, which takes its time.
+    // Not inlined: a large value that is given is otherwise moved field by field, hundreds of bytes of code.
+    #[inline(never)]
     pub(crate) fn carry_out<'a>(
         &mut self,
         call: &Call<'_>,
