@@ -106,6 +106,7 @@ struct PoolInfo {
 
 /// Mixes the bytes into the kernel's pool and makes its generator take them up. Added alone they lie in the
 /// pool until the generator reseeds by itself, minutes later, and until then two clones give the same.
+#[allow(unsafe_code)]
 fn reseed(bytes: &[u8; 32]) -> Result<(), Errno> {
     let random = open(c"/dev/urandom", OFlags::WRONLY)?;
     let mut info = PoolInfo {
@@ -113,14 +114,15 @@ fn reseed(bytes: &[u8; 32]) -> Result<(), Errno> {
         len: 32,
         bytes: *bytes,
     };
-    // The opcode is declared for the two numbers alone; the bytes behind them are read too.
-    let added = sys::control(&random, linux_raw_sys::ioctl::RNDADDENTROPY, &info);
+    // SAFETY: it reads a pool info, and as many bytes behind the two numbers as the second one says.
+    let added = unsafe { sys::control(&random, linux_raw_sys::ioctl::RNDADDENTROPY, &info) };
     info.bytes.zeroize();
     added?;
     if cfg!(feature = "planted-no-reseed") {
         return Ok(());
     }
-    sys::control(&random, linux_raw_sys::ioctl::RNDRESEEDCRNG, &())
+    // SAFETY: it reads nothing.
+    unsafe { sys::control(&random, linux_raw_sys::ioctl::RNDRESEEDCRNG, &()) }
 }
 
 /// How far this clock is ahead of `host`, in milliseconds.

@@ -1,4 +1,5 @@
 //! The guest's one interface: hardware address, address, prefix and gateway.
+#![allow(unsafe_code)]
 
 use core::ffi::CStr;
 use core::net::Ipv4Addr;
@@ -92,7 +93,8 @@ pub(crate) fn set(name: &CStr, net: &InstanceNet) -> Result<(), Errno> {
         (SIOCSIFFLAGS, flags(IFF_UP)),
     ] {
         request.value = value;
-        control(&socket, opcode, &request)?;
+        // SAFETY: each of these opcodes reads an interface request.
+        unsafe { control(&socket, opcode, &request)? };
     }
     let any = socket_address(Ipv4Addr::UNSPECIFIED);
     let route = Route {
@@ -102,5 +104,6 @@ pub(crate) fn set(name: &CStr, net: &InstanceNet) -> Result<(), Errno> {
         flags: RTF_UP | RTF_GATEWAY,
         ..Route::default()
     };
-    control(&socket, SIOCADDRT, &route)
+    // SAFETY: it reads a route.
+    unsafe { control(&socket, SIOCADDRT, &route) }
 }

@@ -207,11 +207,13 @@ pub(crate) fn signal_fd(set: SignalSet) -> Result<Fd, Errno> {
     }
 }
 
-/// A call that controls a device or a socket. Only for opcodes whose argument the kernel reads, and of which it
-/// reads no more than a `T`.
-pub(crate) fn control<T>(fd: &Fd, opcode: u32, argument: &T) -> Result<(), Errno> {
+/// A call that controls a device or a socket.
+///
+/// # Safety
+/// Of the argument of this opcode the kernel reads no more than there is, and writes nothing.
+pub(crate) unsafe fn control<T>(fd: &Fd, opcode: u32, argument: &T) -> Result<(), Errno> {
     let pointer = &raw const *argument;
-    // SAFETY: there are the bytes that the kernel reads.
+    // SAFETY: the caller's.
     unsafe {
         call(
             nr::__NR_ioctl,
