@@ -56,6 +56,8 @@ mod config;
 mod controls;
 mod direct;
 mod explore;
+mod guest;
+mod host;
 mod party;
 mod property;
 

@@ -1,5 +1,5 @@
-//! The parties of the model: real endpoints, handshakes and sessions, with what the properties need
-//! to know of them beside.
+//! The parties of the model: what hosts and guests have alike, with what the properties need to know
+//! of them beside. [`super::guest`] and [`super::host`] have what they do not.
 
 use core::hash::Hash;
 use std::boxed::Box;
@@ -7,14 +7,15 @@ use std::sync::OnceLock;
 use std::vec::Vec;
 
 use super::attacker::{Edit, Message, Origin};
-use super::config::{Config, Expects, Freshness, Marks};
-use super::property::{Accepted, Answered, Completed, Event, Sealed, Violation};
+use super::config::{Config, Freshness, Marks};
+use super::guest::Guest;
+use super::host::Host;
+use super::property::{Accepted, Event, Sealed, Violation};
 use crate::naming::InstanceId;
 use crate::session::channel::Endpoint;
 use crate::session::{
-    Binding, Entropy, Environment, GuestAwaitingFinish, GuestEndpoint, GuestKey, GuestOptions,
-    GuestTrust, HostAwaitingGuest, HostEndpoint, HostKey, HostOptions, HostVerified, Mark, Opened,
-    Received, Session, Side, TrustedHost, TrustedHosts,
+    Entropy, Environment, GuestEndpoint, GuestKey, HostEndpoint, HostKey, Mark, Opened, Session,
+    Side,
 };
 use crate::signing::hash;
 
@@ -58,15 +59,15 @@ pub(super) fn instance(index: u8) -> InstanceId {
 /// A digest of the model's own, so that switching a rule off does not change what the model sees.
 pub(super) type Digest = [u8; 32];
 
-fn first_digest(host_hello: &[u8], guest_hello: &[u8]) -> Digest {
+pub(super) fn first_digest(host_hello: &[u8], guest_hello: &[u8]) -> Digest {
     hash(&[b"model/1", &hash(&[host_hello]), &hash(&[guest_hello])])
 }
 
-fn second_digest(first: &Digest, guest_signature: &[u8], finish: &[u8]) -> Digest {
+pub(super) fn second_digest(first: &Digest, guest_signature: &[u8], finish: &[u8]) -> Digest {
     hash(&[b"model/2", first, guest_signature, finish])
 }
 
-fn split(guest_hello: &[u8]) -> (&[u8], &[u8]) {
+pub(super) fn split(guest_hello: &[u8]) -> (&[u8], &[u8]) {
     guest_hello.split_at(guest_hello.len().saturating_sub(64))
 }
 
@@ -81,14 +82,35 @@ pub(super) struct Track<E: Modelled> {
     pub(super) session: Session<'static, E>,
     pub(super) digest: Digest,
     /// When its handshake began, among those of this party.
-    order: u8,
+    pub(super) order: u8,
     /// In which incarnation it began.
     pub(super) incarnation: u8,
-    sent: u8,
+    pub(super) sent: u8,
     pub(super) accepted: u8,
-    closed: bool,
-    peer_closed: bool,
-    failed: bool,
+    pub(super) closed: bool,
+    pub(super) peer_closed: bool,
+    pub(super) failed: bool,
+}
+
+impl<E: Modelled> Track<E> {
+    pub(super) fn new(
+        session: Session<'static, E>,
+        digest: Digest,
+        order: u8,
+        incarnation: u8,
+    ) -> Self {
+        Self {
+            session,
+            digest,
+            order,
+            incarnation,
+            sent: 0,
+            accepted: 0,
+            closed: false,
+            peer_closed: false,
+            failed: false,
+        }
+    }
 }
 
 /// What hosts and guests have alike.
@@ -96,22 +118,22 @@ pub(super) struct Track<E: Modelled> {
 pub(super) struct Life {
     /// Which incarnation this is, among all of this side's.
     pub(super) incarnation: u8,
-    machine: Machine,
+    pub(super) machine: Machine,
     /// Which generator the entropy comes from, and how much was drawn.
     stream: u8,
     drawn: u8,
     /// Handshakes begun in this incarnation and before.
-    order: u8,
+    pub(super) order: u8,
     /// Handshakes begun in this incarnation.
-    begun: u8,
+    pub(super) begun: u8,
     /// For each service, when the latest completed handshake began.
-    latest: [Option<u8>; 2],
+    pub(super) latest: [Option<u8>; 2],
     /// The peers' key was removed from the trusted ones.
-    distrusts: bool,
+    pub(super) distrusts: bool,
 }
 
 impl Life {
-    fn new(incarnation: u8, stream: u8, marks: Marks) -> Self {
+    pub(super) fn new(incarnation: u8, stream: u8, marks: Marks) -> Self {
         let mark = match marks {
             Marks::Constant => Mark::Constant,
             Marks::Changing | Marks::Unique => Mark::Changing(0),
@@ -142,7 +164,7 @@ impl Life {
         self.begun = 0;
     }
 
-    fn draw(&mut self, side: Side) -> Entropy {
+    pub(super) fn draw(&mut self, side: Side) -> Entropy {
         let mut bytes = [0; 32];
         bytes[0] = u8::from(side == Side::Host);
         bytes[1] = self.stream;
@@ -160,7 +182,7 @@ impl Life {
     }
 
     /// What every successful use of a handshake or session must satisfy.
-    fn usable(&self, incarnation: u8, order: u8, service: u16) -> Option<Violation> {
+    pub(super) fn usable(&self, incarnation: u8, order: u8, service: u16) -> Option<Violation> {
         if incarnation != self.incarnation {
             Some(Violation::UsableAfterRestore)
         } else if self.latest[usize::from(service)].is_some_and(|latest| order < latest) {
@@ -171,70 +193,6 @@ impl Life {
             None
         }
     }
-}
-
-#[derive(Clone, Hash)]
-pub(super) struct GuestPending {
-    state: GuestAwaitingFinish<'static>,
-    digest: Digest,
-    signature: Vec<u8>,
-    order: u8,
-    incarnation: u8,
-    service: u16,
-}
-
-#[derive(Clone, Hash)]
-pub(super) struct Guest {
-    pub(super) life: Life,
-    pub(super) key: u8,
-    /// Nothing was begun since the last `prepare_sleep`, or ever.
-    pub(super) quiet: bool,
-    endpoint: GuestEndpoint,
-    pub(super) pending: Vec<GuestPending>,
-    pub(super) sessions: Vec<Track<GuestEndpoint>>,
-}
-
-#[derive(Clone, Hash)]
-enum HostStage {
-    Awaiting(HostAwaitingGuest<'static>),
-    Verified {
-        state: HostVerified<'static>,
-        digest: Digest,
-        signature: Vec<u8>,
-        guest_key: [u8; 32],
-        /// Whether the generation was confirmed when the guest's hello came, which is when its
-        /// floor is judged.
-        confirmed: bool,
-    },
-}
-
-#[derive(Clone, Hash)]
-pub(super) struct HostPending {
-    stage: HostStage,
-    hello: Vec<u8>,
-    order: u8,
-    incarnation: u8,
-    service: u16,
-}
-
-impl HostPending {
-    pub(super) const fn is_verified(&self) -> bool {
-        matches!(self.stage, HostStage::Verified { .. })
-    }
-}
-
-#[derive(Clone, Hash)]
-pub(super) struct Host {
-    pub(super) life: Life,
-    key: u8,
-    instance: u8,
-    expects: Expects,
-    /// The first key that a session was completed with.
-    met: Option<[u8; 32]>,
-    pub(super) raised: u8,
-    endpoint: HostEndpoint,
-    pub(super) pending: Vec<HostPending>,
-    pub(super) sessions: Vec<Track<HostEndpoint>>,
 }
 
 /// Either kind of party.
@@ -294,46 +252,15 @@ pub(super) struct Outcome {
 }
 
 /// What one act on a guest or host says: what was sent, what is to be judged, what is wrong.
-type Said = (Option<Message>, Option<Event>, Option<Violation>);
+pub(super) type Said = (Option<Message>, Option<Event>, Option<Violation>);
 
 impl Party {
     pub(super) fn guest(config: &Config, incarnation: u8) -> Self {
-        let setup = &config.guests[usize::from(incarnation)];
-        let mut trust = TrustedHosts::new();
-        trust
-            .insert(TrustedHost::new(keys().hosts[0].public()))
-            .unwrap();
-        let endpoint = match setup.bound {
-            Some((to, floor)) => GuestEndpoint::bound(trust, instance(to), floor),
-            None => GuestEndpoint::new(trust),
-        };
-        Self::Guest(Guest {
-            life: Life::new(incarnation, incarnation, config.marks),
-            key: setup.key,
-            quiet: true,
-            endpoint,
-            pending: Vec::new(),
-            sessions: Vec::new(),
-        })
+        Self::Guest(Guest::new(config, incarnation))
     }
 
     pub(super) fn host(config: &Config, incarnation: u8) -> Self {
-        let setup = &config.hosts[usize::from(incarnation)];
-        let trust = match setup.expects {
-            Expects::Key(key) => GuestTrust::pinned(keys().guests[usize::from(key)].public()),
-            Expects::FirstUse => GuestTrust::FirstUse,
-        };
-        Self::Host(Host {
-            life: Life::new(incarnation, incarnation, config.host_marks),
-            key: setup.key,
-            instance: setup.instance,
-            expects: setup.expects,
-            met: None,
-            raised: 0,
-            endpoint: HostEndpoint::new(instance(setup.instance), 1, trust).unwrap(),
-            pending: Vec::new(),
-            sessions: Vec::new(),
-        })
+        Self::Host(Host::new(config, incarnation))
     }
 
     pub(super) fn life(&self) -> &Life {
@@ -420,12 +347,12 @@ impl Party {
     }
 }
 
-fn frame_body(frame: &[u8], written: usize) -> Vec<u8> {
+pub(super) fn frame_body(frame: &[u8], written: usize) -> Vec<u8> {
     frame[4..written].to_vec()
 }
 
 /// Frames of either side.
-fn act_on_session<E: Modelled>(
+pub(super) fn act_on_session<E: Modelled>(
     side: Side,
     endpoint: &mut E,
     life: &Life,
@@ -504,413 +431,5 @@ fn act_on_session<E: Modelled>(
             (None, None, wrong.then_some(Violation::TruncationMissed))
         }
         _ => (None, None, None),
-    }
-}
-
-impl Guest {
-    fn act(&mut self, act: Act, messages: &[Message]) -> Said {
-        let before = self.endpoint.binding().clone();
-        let (emitted, event, mut violation) = self.try_act(act, messages);
-        // Only a completed handshake, which the properties check, and an authenticated `unbind`
-        // change to whom a guest belongs.
-        let may_move = matches!(event, Some(Event::GuestCompleted(_)))
-            || (matches!(act, Act::Sleep { unbind: true, .. }) && self.quiet);
-        if !may_move && before != *self.endpoint.binding() {
-            violation = violation.or(Some(Violation::BindingMoved));
-        }
-        let moved_wrongly = match (&before, self.endpoint.binding()) {
-            (
-                Binding::Bound {
-                    instance: old,
-                    floor,
-                },
-                Binding::Bound {
-                    instance: new,
-                    floor: raised,
-                },
-            ) => old != new || raised < floor,
-            _ => false,
-        };
-        if moved_wrongly {
-            violation = violation.or(Some(Violation::BindingMoved));
-        }
-        (emitted, event, violation)
-    }
-
-    fn try_act(&mut self, act: Act, messages: &[Message]) -> Said {
-        match act {
-            Act::Answer {
-                message,
-                edit,
-                service,
-            } => match messages[message as usize].edited(edit) {
-                Some(hello) => self.answer(&hello, service),
-                None => (None, None, None),
-            },
-            Act::Deliver {
-                pending,
-                message,
-                edit,
-            } => {
-                let Some(body) = messages[message as usize].edited(edit) else {
-                    return (None, None, None);
-                };
-                let pending = self.pending.remove(usize::from(pending));
-                self.finish(pending, &body)
-            }
-            Act::Sleep { session, unbind } => {
-                let track = &self.sessions[usize::from(session)];
-                let used =
-                    self.life
-                        .usable(track.incarnation, track.order, track.session.service());
-                let used = used.or(track.failed.then_some(Violation::UsedAfterError));
-                let proof = track.session.clone();
-                if self
-                    .endpoint
-                    .prepare_sleep(proof, &self.life.machine, unbind)
-                    .is_err()
-                {
-                    return (None, None, None);
-                }
-                self.quiet = true;
-                (None, None, used)
-            }
-            Act::Distrust => {
-                let trusted = self.endpoint.trust_mut();
-                assert!(trusted.remove(&keys().hosts[0].public()));
-                self.life.distrusts = true;
-                (None, None, None)
-            }
-            Act::Seal { session }
-            | Act::Close { session }
-            | Act::Open { session, .. }
-            | Act::EndOfStream { session } => {
-                let track = &mut self.sessions[usize::from(session)];
-                act_on_session(
-                    Side::Guest,
-                    &mut self.endpoint,
-                    &self.life,
-                    track,
-                    act,
-                    messages,
-                )
-            }
-            Act::Begin { .. } | Act::Raise | Act::Finish { .. } => (None, None, None),
-        }
-    }
-
-    fn answer(&mut self, hello: &[u8], service: u16) -> Said {
-        let key = &keys().guests[usize::from(self.key)];
-        let options = GuestOptions {
-            service,
-            capabilities: 0b101,
-            extensions: &[],
-            lifetime_ms: 60_000,
-        };
-        let machine = self.life.machine;
-        let Ok(offer) = self.endpoint.receive(key, options, &machine, hello) else {
-            return (None, None, None);
-        };
-        let binding = self.endpoint.binding().clone();
-        let floor = match &binding {
-            Binding::Unbound => 0,
-            Binding::Bound { floor, .. } => *floor,
-        };
-        let mut out = [0; 512];
-        let entropy = self.life.draw(Side::Guest);
-        let (state, written) = offer
-            .answer(&mut self.endpoint, entropy, &machine, &mut out)
-            .unwrap();
-        self.quiet = false;
-        let body = frame_body(&out, written);
-        let (head, signature) = split(&body);
-        let digest = first_digest(hello, head);
-        let asked = super::attacker::read_host_hello(hello).unwrap();
-        // No signature for a stranger, for another service or instance, for the past.
-        let wrong = asked.host_key != *keys().hosts[0].public().as_bytes()
-            || self.life.distrusts
-            || asked.service != service
-            || asked.generation < floor
-            || matches!(&binding, Binding::Bound { instance, .. } if *instance != asked.instance);
-        let order = self.life.order;
-        self.life.order += 1;
-        self.life.begun += 1;
-        self.pending.push(GuestPending {
-            state,
-            digest,
-            signature: signature.to_vec(),
-            order,
-            incarnation: self.life.incarnation,
-            service,
-        });
-        let answered = Answered {
-            digest,
-            key: *key.public().as_bytes(),
-            service,
-            instance: asked.instance,
-            generation: asked.generation,
-            seen: floor,
-        };
-        let message = Message {
-            body,
-            origin: Origin::GuestHello(answered),
-        };
-        (
-            Some(message),
-            None,
-            wrong.then_some(Violation::SignedTooMuch),
-        )
-    }
-
-    fn finish(&mut self, pending: GuestPending, finish: &[u8]) -> Said {
-        let GuestPending {
-            state,
-            digest,
-            signature,
-            order,
-            incarnation,
-            service,
-        } = pending;
-        let Ok(session) = state.finish(&mut self.endpoint, &self.life.machine, finish) else {
-            return (None, None, None);
-        };
-        let used = self.life.usable(incarnation, order, service);
-        let digest = second_digest(&digest, &signature, finish);
-        let completed = Completed {
-            digest,
-            key: *keys().guests[usize::from(self.key)].public().as_bytes(),
-            peer: *session.peer_key().as_bytes(),
-            instance: session.instance().clone(),
-            service: session.service(),
-            generation: session.generation(),
-            capabilities: session.capabilities(),
-            session_id: *session.session_id(),
-            incarnation: self.life.incarnation,
-        };
-        self.complete(session, digest, order, incarnation);
-        (None, Some(Event::GuestCompleted(completed)), used)
-    }
-
-    fn complete(
-        &mut self,
-        session: Session<'static, GuestEndpoint>,
-        digest: Digest,
-        order: u8,
-        incarnation: u8,
-    ) {
-        let latest = &mut self.life.latest[usize::from(session.service())];
-        *latest = (*latest).max(Some(order));
-        self.sessions
-            .push(Track::new(session, digest, order, incarnation));
-    }
-}
-
-impl<E: Modelled> Track<E> {
-    fn new(session: Session<'static, E>, digest: Digest, order: u8, incarnation: u8) -> Self {
-        Self {
-            session,
-            digest,
-            order,
-            incarnation,
-            sent: 0,
-            accepted: 0,
-            closed: false,
-            peer_closed: false,
-            failed: false,
-        }
-    }
-}
-
-impl Host {
-    fn try_act(&mut self, config: &Config, act: Act, messages: &[Message]) -> Said {
-        match act {
-            Act::Begin { service } => {
-                let options = HostOptions {
-                    service,
-                    capabilities: 0b011,
-                    extensions: &[],
-                    lifetime_ms: 60_000,
-                };
-                let entropy = self.life.draw(Side::Host);
-                let mut out = [0; 512];
-                let key = &keys().hosts[usize::from(self.key)];
-                let machine = self.life.machine;
-                let (state, written) = self
-                    .endpoint
-                    .begin(key, options, entropy, &machine, &mut out)
-                    .unwrap();
-                let hello = frame_body(&out, written);
-                self.pending.push(HostPending {
-                    stage: HostStage::Awaiting(state),
-                    hello: hello.clone(),
-                    order: self.life.order,
-                    incarnation: self.life.incarnation,
-                    service,
-                });
-                self.life.order += 1;
-                self.life.begun += 1;
-                (
-                    Some(Message {
-                        body: hello,
-                        origin: Origin::HostHello,
-                    }),
-                    None,
-                    None,
-                )
-            }
-            Act::Raise => {
-                self.endpoint.raise(self.endpoint.generation() + 1).unwrap();
-                self.raised += 1;
-                (None, None, None)
-            }
-            Act::Deliver {
-                pending,
-                message,
-                edit,
-            } => {
-                let Some(body) = messages[message as usize].edited(edit) else {
-                    return (None, None, None);
-                };
-                let pending = self.pending.remove(usize::from(pending));
-                let Some(verified) = self.receive(pending, &body) else {
-                    return (None, None, None);
-                };
-                if config.stepwise {
-                    self.pending.push(verified);
-                    return (None, None, None);
-                }
-                self.finish(verified)
-            }
-            Act::Finish { pending } => {
-                let pending = self.pending.remove(usize::from(pending));
-                self.finish(pending)
-            }
-            Act::Distrust => {
-                if let GuestTrust::Keys(guests) = self.endpoint.trust_mut() {
-                    for key in &keys().guests {
-                        self.life.distrusts |= guests.remove(&key.public());
-                    }
-                }
-                (None, None, None)
-            }
-            Act::Seal { session }
-            | Act::Close { session }
-            | Act::Open { session, .. }
-            | Act::EndOfStream { session } => {
-                let track = &mut self.sessions[usize::from(session)];
-                act_on_session(
-                    Side::Host,
-                    &mut self.endpoint,
-                    &self.life,
-                    track,
-                    act,
-                    messages,
-                )
-            }
-            Act::Answer { .. } | Act::Sleep { .. } => (None, None, None),
-        }
-    }
-
-    fn receive(&mut self, pending: HostPending, body: &[u8]) -> Option<HostPending> {
-        let HostPending {
-            stage,
-            hello,
-            order,
-            incarnation,
-            service,
-        } = pending;
-        let HostStage::Awaiting(state) = stage else {
-            return None;
-        };
-        let confirmed = self.endpoint.is_confirmed();
-        let received = state
-            .receive(&mut self.endpoint, &self.life.machine, body)
-            .ok()?;
-        let state = match received {
-            Received::Verified(state) => state,
-            Received::FirstUse(unpinned) => unpinned
-                .pin(&mut self.endpoint, |_, _| Ok::<(), ()>(()))
-                .unwrap(),
-        };
-        let (head, signature) = split(body);
-        let digest = first_digest(&hello, head);
-        let guest_key = super::attacker::read_guest_hello(head).unwrap().guest_key;
-        let stage = HostStage::Verified {
-            state,
-            digest,
-            signature: signature.to_vec(),
-            guest_key,
-            confirmed,
-        };
-        Some(HostPending {
-            stage,
-            hello,
-            order,
-            incarnation,
-            service,
-        })
-    }
-
-    fn finish(&mut self, pending: HostPending) -> Said {
-        let HostPending {
-            stage,
-            order,
-            incarnation,
-            service,
-            ..
-        } = pending;
-        let HostStage::Verified {
-            state,
-            digest: first,
-            signature,
-            guest_key,
-            confirmed,
-        } = stage
-        else {
-            return (None, None, None);
-        };
-        let mut out = [0; 128];
-        let Ok((session, written)) = state.finish(&mut self.endpoint, &self.life.machine, &mut out)
-        else {
-            return (None, None, None);
-        };
-        let mut violation = self.life.usable(incarnation, order, service);
-        if order + 1 != self.life.order {
-            violation = violation.or(Some(Violation::GivenUpCompleted));
-        }
-        let expected = match self.expects {
-            Expects::Key(key) => *keys().guests[usize::from(key)].public().as_bytes(),
-            Expects::FirstUse => *self.met.get_or_insert(guest_key),
-        };
-        let body = frame_body(&out, written);
-        let digest = second_digest(&first, &signature, &body);
-        let completed = Completed {
-            digest,
-            key: *keys().hosts[usize::from(self.key)].public().as_bytes(),
-            peer: *session.peer_key().as_bytes(),
-            instance: instance(self.instance),
-            service,
-            generation: self.endpoint.generation(),
-            capabilities: session.capabilities(),
-            session_id: *session.session_id(),
-            incarnation: self.life.incarnation,
-        };
-        if completed.peer != expected || session.generation() != completed.generation {
-            violation = violation.or(Some(Violation::WrongPeer));
-        }
-        let latest = &mut self.life.latest[usize::from(service)];
-        *latest = (*latest).max(Some(order));
-        self.sessions
-            .push(Track::new(session, digest, order, incarnation));
-        let message = Message {
-            body,
-            origin: Origin::HostFinish(completed.clone()),
-        };
-        let event = Event::HostCompleted {
-            first,
-            confirmed,
-            completed,
-        };
-        (Some(message), Some(event), violation)
     }
 }
