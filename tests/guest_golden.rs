@@ -332,6 +332,25 @@ fn other_shapes_are_refused() {
     assert_eq!((cut, longer), (lengths, 7));
 }
 
+/// Its low 32 bits are the length of what follows.
+#[test]
+fn a_length_above_32_bits_is_not_cut_down() {
+    let good = hex("01 01 06 82808008 05 68656C6C6F");
+    let long = hex("01 01 06 82808008 8580808010 68656C6C6F");
+    let (mut lifecycle, mut dispatcher) = awake();
+    let (failure, _) = refused(&mut lifecycle, &mut dispatcher, &long);
+    assert_eq!(failure, Failure::Malformed);
+    let (mut lifecycle, mut dispatcher) = awake();
+    let call = Call::Extension(Extension {
+        kind: 0x0100_0002,
+        body: Bytes(b"hello"),
+    });
+    match dispatcher.receive(&mut lifecycle, &good, 0) {
+        Ok(Incoming::Call(read, _)) => assert_eq!(read, call),
+        other => panic!("{other:?}"),
+    }
+}
+
 #[test]
 fn answers_of_other_shapes_end_the_session() {
     let (mut seen, mut expected) = (0, 0);

@@ -34,6 +34,14 @@ const EPERM: i32 = 1;
 const EBUSY: i32 = 16;
 const ENODEV: i32 = 19;
 const ENOTDIR: i32 = 20;
+#[cfg(all(
+    target_os = "linux",
+    any(
+        target_arch = "x86_64",
+        target_arch = "aarch64",
+        target_arch = "riscv64"
+    )
+))]
 const EISDIR: i32 = 21;
 const ENOTTY: i32 = 25;
 
@@ -731,6 +739,14 @@ fn a_report_has_all_of_it() {
 // ---- files below another root ----------------------------------------------------------------
 
 /// The status of KVM where `/dev/kvm` is made by `make`.
+#[cfg(all(
+    target_os = "linux",
+    any(
+        target_arch = "x86_64",
+        target_arch = "aarch64",
+        target_arch = "riscv64"
+    )
+))]
 fn below_root(make: impl Fn(&Path)) -> KvmStatus {
     let root = tempfile::tempdir().unwrap();
     fs::create_dir(root.path().join("dev")).unwrap();

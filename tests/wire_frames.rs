@@ -28,7 +28,8 @@ fn reference(
             return (bodies, Err(FrameError::Truncated { have, needed: 4 }));
         };
         let len = u32::from_be_bytes(*header) as usize;
-        let needed = len + 4;
+        // `usize` may have 32 bits.
+        let needed = len.saturating_add(4);
         if len > limit {
             return (bodies, Err(FrameError::TooLong { len, max: limit }));
         }
@@ -222,6 +223,19 @@ fn the_limits_of_the_protocol() {
 }
 
 /// 0.13.0 accepted all of these.
+/// The longest that a header can announce, to a receiver that refuses nothing.
+#[test]
+fn a_frame_of_four_gigabytes_does_not_fit() {
+    for len in [u32::MAX - 4, u32::MAX - 3, u32::MAX] {
+        let stream = len.to_be_bytes();
+        let (bodies, result) = decode(&stream, &[4], 64, usize::MAX);
+        let needed = (len as usize).saturating_add(4);
+        let capacity = 64;
+        let error = FrameError::BufferTooSmall { needed, capacity };
+        assert_eq!((bodies, result), (Vec::new(), Err(error)), "{len}");
+    }
+}
+
 #[test]
 fn lax_answers_are_refused() {
     for line in ["OK not-a-port\n", "OK\n", "OK 1 2\n", "OK 1\r\n", "OK 01\n"] {

@@ -778,12 +778,16 @@ mod tests {
         assert_eq!(out, [0xEE; 8]);
         assert_eq!(frame_into(b"abcd", 4, &mut out), Ok(8));
         assert_eq!(&out, b"\0\0\0\x04abcd");
+        // Where a length has 32 bits, the header can hold each.
+        let too_long = FrameTooLong {
+            len: usize::MAX,
+            max: usize::MAX,
+        };
         assert_eq!(
             encode_header(usize::MAX, usize::MAX),
-            Err(FrameTooLong {
-                len: usize::MAX,
-                max: usize::MAX
-            })
+            u32::try_from(usize::MAX)
+                .map(u32::to_be_bytes)
+                .map_err(|_| too_long)
         );
     }
 }

@@ -184,7 +184,8 @@ fn all_frames(mut stream: &[u8], capacity: usize, limit: usize) -> Bodies {
             return (bodies, Err(FrameError::Truncated { have, needed: 4 }));
         };
         let len = u32::from_be_bytes(*header) as usize;
-        let needed = len + 4;
+        // `usize` may have 32 bits.
+        let needed = len.saturating_add(4);
         if len > limit {
             return (bodies, Err(FrameError::TooLong { len, max: limit }));
         }
