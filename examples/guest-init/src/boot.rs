@@ -5,46 +5,43 @@ use core::ffi::CStr;
 use guest_init::proc::ascii;
 use mvm_core::session::GuestKey;
 use mvm_core::signing::SECRET_TEXT_MAX;
-use rustix::fs::{Mode, OFlags, mkdir};
-use rustix::io::Errno;
-use rustix::mount::{MountFlags, mount};
-use rustix::rand::{GetRandomFlags, getrandom};
-use rustix::system::finit_module;
 use zeroize::Zeroize;
 
-use crate::descriptor::open;
 use crate::failed;
+use crate::kernel::{
+    self, BUSY, EXIST, Errno, INTR, INVAL, NAMETOOLONG, NODEV, NOENT, NOEXEC, NOSUID, NOTDIR,
+    RDONLY, open, random,
+};
 
 /// Mounts what the kernel offers. What is mounted already is left as it is.
 pub(crate) fn mount_all() {
-    let quiet = MountFlags::NOSUID | MountFlags::NOEXEC;
+    let quiet = NOSUID | NOEXEC;
     mount_one(c"devtmpfs", c"/dev", quiet);
-    mount_one(c"proc", c"/proc", quiet | MountFlags::NODEV);
-    mount_one(c"sysfs", c"/sys", quiet | MountFlags::NODEV);
+    mount_one(c"proc", c"/proc", quiet | NODEV);
+    mount_one(c"sysfs", c"/sys", quiet | NODEV);
 }
 
 #[inline(never)]
-fn mount_one(kind: &CStr, path: &CStr, flags: MountFlags) {
-    let _ = mkdir(path, Mode::from_raw_mode(0o755));
-    match mount(kind, path, kind, flags, None) {
-        Ok(()) | Err(Errno::BUSY) => {}
+fn mount_one(kind: &CStr, path: &CStr, flags: usize) {
+    match kernel::mount(kind, path, flags) {
+        Ok(()) | Err(BUSY) => {}
         Err(error) => failed("cannot mount $: error #", path.to_bytes(), error),
     }
 }
 
 /// Reads a file from its beginning, as much as fits.
 pub(crate) fn read_file<'b>(path: &CStr, buffer: &'b mut [u8]) -> Result<&'b mut [u8], Errno> {
-    let file = open(path, OFlags::RDONLY)?;
+    let file = open(path, RDONLY)?;
     let mut end: usize = 0;
     loop {
         let space = buffer.get_mut(end..).unwrap_or_default();
         if space.is_empty() {
             break;
         }
-        match rustix::io::read(&file, space) {
+        match kernel::read(&file, space) {
             Ok(0) => break,
             Ok(got) => end = end.saturating_add(got),
-            Err(Errno::INTR) => {}
+            Err(INTR) => {}
             Err(error) => return Err(error),
         }
     }
@@ -57,7 +54,7 @@ pub(crate) fn load_modules<'a>(names: impl Iterator<Item = &'a [u8]>) -> u32 {
     let mut missing: u32 = 0;
     for name in names {
         match load_module(name) {
-            Ok(()) | Err(Errno::EXIST) => {}
+            Ok(()) | Err(EXIST) => {}
             Err(error) => {
                 failed("cannot load module $: error #", name, error);
                 missing = missing.saturating_add(1);
@@ -78,9 +75,9 @@ fn load_module(name: &[u8]) -> Result<(), Errno> {
             }
         }
     }
-    let path = CStr::from_bytes_until_nul(&path).map_err(|_| Errno::NAMETOOLONG)?;
-    let file = open(path, OFlags::RDONLY)?;
-    finit_module(&file, c"", 0)
+    let path = CStr::from_bytes_until_nul(&path).map_err(|_| NAMETOOLONG)?;
+    let file = open(path, RDONLY)?;
+    kernel::load_module(&file)
 }
 
 const KEY_FILE: &CStr = c"/etc/mvm/guest.key";
@@ -96,10 +93,10 @@ pub(crate) fn guest_key() -> Result<GuestKey, (&'static str, Errno)> {
             Some(Ok(key)) => Ok(key),
             _ => Err((
                 "/etc/mvm/guest.key is not a guest's secret key: error #",
-                Errno::INVAL,
+                INVAL,
             )),
         },
-        Err(Errno::NOENT | Errno::NOTDIR) => {
+        Err(NOENT | NOTDIR) => {
             let mut seed = random().map_err(|error| ("no entropy for a key: error #", error))?;
             let key = GuestKey::from_seed(&seed);
             seed.zeroize();
@@ -109,17 +106,4 @@ pub(crate) fn guest_key() -> Result<GuestKey, (&'static str, Errno)> {
     };
     text.zeroize();
     key
-}
-
-/// 32 bytes of the kernel's generator. Waits until it has been seeded, which it is once for each boot.
-pub(crate) fn random() -> Result<[u8; 32], Errno> {
-    let mut bytes = [0; 32];
-    loop {
-        match getrandom(&mut bytes, GetRandomFlags::empty()) {
-            Ok(32) => return Ok(bytes),
-            // A call for up to 256 bytes is answered whole or interrupted.
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(error) => return Err(error),
-        }
-    }
 }

@@ -10,12 +10,9 @@ use mvm_core::session::{
     refusal,
 };
 use mvm_core::wire::frame::{FrameDecoder, FrameProgress};
-use rustix::io::Errno;
-use rustix::net::{SendFlags, send};
 use zeroize::Zeroize;
 
-use crate::boot;
-use crate::descriptor::Fd;
+use crate::kernel::{self, AGAIN, Fd, INTR};
 use crate::machine::uptime_ms;
 use crate::requests::{Guest, OFFERED, Outcome, Scratch};
 
@@ -206,11 +203,7 @@ impl<'k> Connection<'k> {
     /// Writes what is in the output; `true` once all of it has been taken.
     fn push(&mut self, buffers: &Buffers) -> Result<bool, End> {
         let rest = buffers.output.get(self.unsent.clone()).unwrap_or_default();
-        match send(
-            &self.stream,
-            rest,
-            SendFlags::NOSIGNAL | SendFlags::DONTWAIT,
-        ) {
+        match kernel::write(&self.stream, rest) {
             Ok(sent) => {
                 self.unsent.start = self.unsent.start.saturating_add(sent);
                 // An answer has a limited time from its beginning to its end.
@@ -219,7 +212,7 @@ impl<'k> Connection<'k> {
                 }
                 Ok(!self.sends())
             }
-            Err(Errno::AGAIN | Errno::INTR) => Ok(false),
+            Err(AGAIN | INTR) => Ok(false),
             Err(_) => Err(End::Gone),
         }
     }
@@ -227,13 +220,13 @@ impl<'k> Connection<'k> {
     /// Reads what has come.
     fn pull(&mut self, buffers: &mut Buffers) -> Turn {
         let mut decoder = FrameDecoder::resume(&mut buffers.input, self.progress);
-        let turn = match rustix::io::read(&self.stream, decoder.space()) {
+        let turn = match kernel::read(&self.stream, decoder.space()) {
             Ok(0) => Turn::End(End::Gone),
             Ok(got) => {
                 decoder.advance(got);
                 Turn::More
             }
-            Err(Errno::AGAIN | Errno::INTR) => Turn::Wait,
+            Err(AGAIN | INTR) => Turn::Wait,
             Err(_) => Turn::End(End::Gone),
         };
         // A frame has a limited time from its first byte to its last.
@@ -324,7 +317,7 @@ impl<'k> Connection<'k> {
                 return Ok(Turn::More);
             }
         };
-        let mut fresh = boot::random().map_err(|_| End::Broken)?;
+        let mut fresh = kernel::random().map_err(|_| End::Broken)?;
         let entropy = Entropy::new(fresh);
         fresh.zeroize();
         let (waiting, len) = offer

@@ -1,8 +1,6 @@
 //! What the init says, line by line, on the console.
 
-use rustix::fs::OFlags;
-
-use crate::descriptor::open;
+use crate::kernel::{NOCTTY, NONBLOCK, WRONLY, open, write};
 
 /// Longest line, its end included, in bytes; of a longer one the rest is left out.
 const LINE_MAX: usize = 192;
@@ -70,12 +68,12 @@ pub(crate) fn say(line: &str, texts: &[&[u8]], numbers: &[u64]) {
     }
     out.len = out.len.min(LINE_MAX.saturating_sub(1));
     out.push(b'\n');
-    let flags = OFlags::WRONLY | OFlags::NOCTTY | OFlags::NONBLOCK;
+    let flags = WRONLY | NOCTTY | NONBLOCK;
     let Ok(console) = open(c"/dev/console", flags) else {
         return;
     };
     let mut rest = out.bytes.get(..out.len).unwrap_or_default();
-    while let Ok(written @ 1..) = rustix::io::write(&console, rest) {
+    while let Ok(written @ 1..) = write(&console, rest) {
         rest = rest.get(written..).unwrap_or_default();
         if rest.is_empty() {
             break;

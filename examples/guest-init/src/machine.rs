@@ -4,13 +4,10 @@ use mvm_core::guest::{Step, StepOutcome, Wake, WakeReport};
 use mvm_core::instance::InstanceNet;
 use mvm_core::session::{Environment, Mark};
 use mvm_core::time::Timestamp;
-use rustix::fs::OFlags;
-use rustix::io::{Errno, pread};
-use rustix::time::{ClockId, Timespec, clock_settime};
 use zeroize::Zeroize;
 
-use crate::descriptor::{Fd, open};
-use crate::{network, sys};
+use crate::kernel::{self, Errno, Fd, RDONLY, Time, WRONLY, open};
+use crate::network;
 
 /// Clocks and the restore mark.
 pub(crate) struct Machine {
@@ -20,19 +17,19 @@ pub(crate) struct Machine {
 impl Machine {
     pub(crate) fn new() -> Self {
         Self {
-            vmclock: open(c"/dev/vmclock0", OFlags::RDONLY).ok(),
+            vmclock: open(c"/dev/vmclock0", RDONLY).ok(),
         }
     }
 }
 
 /// Milliseconds of `CLOCK_BOOTTIME`.
 pub(crate) fn uptime_ms() -> u64 {
-    millis(sys::boot_clock())
+    millis(kernel::boot_clock())
 }
 
-fn millis(time: Timespec) -> u64 {
-    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
-    let nanoseconds = u64::try_from(time.tv_nsec).unwrap_or_default();
+fn millis(time: Time) -> u64 {
+    let seconds = u64::try_from(time.seconds).unwrap_or_default();
+    let nanoseconds = u64::try_from(time.nanoseconds).unwrap_or_default();
     seconds
         .saturating_mul(1000)
         .saturating_add(nanoseconds / 1_000_000)
@@ -53,7 +50,7 @@ impl Environment for Machine {
             return Mark::Constant;
         };
         let mut page = [0; 24];
-        match pread(vmclock, &mut page, 0) {
+        match kernel::read_at(vmclock, &mut page, 0) {
             Ok(24) => Mark::Changing(disruption_marker(&page).unwrap_or(u64::MAX)),
             _ => Mark::Changing(u64::MAX),
         }
@@ -74,7 +71,7 @@ pub(crate) fn wake(wake: &Wake) -> WakeReport {
     if let Some(identity) = &wake.identity {
         report.set(
             Step::Identity,
-            outcome(rustix::system::sethostname(identity.as_str().as_bytes())),
+            outcome(kernel::set_host_name(identity.as_str().as_bytes())),
         );
     }
     if let Some(net) = &wake.network {
@@ -86,9 +83,7 @@ pub(crate) fn wake(wake: &Wake) -> WakeReport {
 fn outcome(result: Result<(), Errno>) -> StepOutcome {
     match result {
         Ok(()) => StepOutcome::Done,
-        Err(error) => StepOutcome::Failed {
-            code: error.raw_os_error().unsigned_abs(),
-        },
+        Err(Errno(code)) => StepOutcome::Failed { code },
     }
 }
 
@@ -104,43 +99,45 @@ struct PoolInfo {
     bytes: [u8; 32],
 }
 
+const RNDADDENTROPY: usize = 0x4008_5203;
+const RNDRESEEDCRNG: usize = 0x5207;
+
 /// Mixes the bytes into the kernel's pool and makes its generator take them up. Added alone they lie in the
 /// pool until the generator reseeds by itself, minutes later, and until then two clones give the same.
 #[allow(unsafe_code)]
 fn reseed(bytes: &[u8; 32]) -> Result<(), Errno> {
-    let random = open(c"/dev/urandom", OFlags::WRONLY)?;
+    let random = open(c"/dev/urandom", WRONLY)?;
     let mut info = PoolInfo {
         entropy_bits: 256,
         len: 32,
         bytes: *bytes,
     };
     // SAFETY: it reads a pool info, and as many bytes behind the two numbers as the second one says.
-    let added = unsafe { sys::control(&random, linux_raw_sys::ioctl::RNDADDENTROPY, &info) };
+    let added = unsafe { kernel::control(&random, RNDADDENTROPY, &info) };
     info.bytes.zeroize();
     added?;
     if cfg!(feature = "planted-no-reseed") {
         return Ok(());
     }
     // SAFETY: it reads nothing.
-    unsafe { sys::control(&random, linux_raw_sys::ioctl::RNDRESEEDCRNG, &()) }
+    unsafe { kernel::control(&random, RNDRESEEDCRNG, &()) }
 }
 
 /// How far this clock is ahead of `host`, in milliseconds.
 fn skew_ms(host: Timestamp) -> i64 {
-    let now = sys::wall_clock();
-    let nanoseconds = now.tv_nsec.saturating_sub(i64::from(host.subsec_nanos()));
-    let seconds = now.tv_sec.saturating_sub(host.seconds());
+    let now = kernel::wall_clock();
+    let nanoseconds = now
+        .nanoseconds
+        .saturating_sub(i64::from(host.subsec_nanos()));
+    let seconds = now.seconds.saturating_sub(host.seconds());
     seconds
         .saturating_mul(1000)
         .saturating_add(nanoseconds / 1_000_000)
 }
 
 fn set_clock(to: Timestamp) -> Result<(), Errno> {
-    clock_settime(
-        ClockId::Realtime,
-        Timespec {
-            tv_sec: to.seconds(),
-            tv_nsec: i64::from(to.subsec_nanos()),
-        },
-    )
+    kernel::set_wall_clock(Time {
+        seconds: to.seconds(),
+        nanoseconds: i64::from(to.subsec_nanos()),
+    })
 }

@@ -9,8 +9,9 @@ mod boot;
 mod children;
 mod connection;
 mod console;
-mod descriptor;
+mod kernel;
 mod machine;
+mod memory;
 mod network;
 mod numbers;
 mod requests;
@@ -19,39 +20,34 @@ mod shutdown;
 mod sys;
 mod vsock;
 
-use core::panic::{Location, PanicInfo};
+use core::panic::PanicInfo;
 
 use guest_init::cmdline::Settings;
 use mvm_core::guest::{Lifecycle, ShutdownMode};
 use mvm_core::session::{GuestEndpoint, GuestKey};
-use rustix::io::Errno;
-use rustix::system::{RebootCommand, reboot};
 
 use crate::children::Workload;
 use crate::connection::Buffers;
 use crate::console::{say, say_key};
+use crate::kernel::{Errno, PERM, Reboot, SIGCHLD, SIGINT, SIGPWR, SIGTERM, SignalSet};
 use crate::machine::{Machine, uptime_ms};
 use crate::requests::{Guest, Watched};
 use crate::server::{CONNECTIONS, Listeners, Served, Sources, serve};
-use crate::sys::{Arguments, SignalSet};
+use crate::sys::Arguments;
 
-const SIGINT: u32 = 2;
-const SIGTERM: u32 = 15;
-const SIGCHLD: u32 = 17;
-const SIGPWR: u32 = 30;
 /// Linux keeps it below this on x86-64 and aarch64.
 const COMMAND_LINE_MAX: usize = 4096;
 
 /// Everything the init does. Only ends with the machine.
 fn run(arguments: Arguments, buffers: &mut [Buffers; CONNECTIONS]) -> ! {
     let started_ms = uptime_ms();
-    if !rustix::process::getpid().is_init() {
+    if !kernel::is_pid_1() {
         failed(
             "this program is PID 1 of a microVM, and nothing else: error #",
             b"",
-            Errno::PERM,
+            PERM,
         );
-        sys::exit(1);
+        kernel::exit(1);
     }
     boot::mount_all();
     say("started at # ms", &[], &[started_ms]);
@@ -79,7 +75,7 @@ fn run(arguments: Arguments, buffers: &mut [Buffers; CONNECTIONS]) -> ! {
         say("listening on vsock port # at # ms", &[], &numbers);
     }
     // Ctrl+Alt+Del is a signal from now on, and not the end at once.
-    let _ = reboot(RebootCommand::CadOff);
+    kernel::reboot(Reboot::CTRL_ALT_DEL_OFF);
 
     let mut guest = Guest {
         endpoint: match settings.binding {
@@ -115,7 +111,7 @@ fn listen(ports: &[u32]) -> Sources {
         .with(SIGINT)
         .with(SIGTERM)
         .with(SIGPWR);
-    let signals = sys::block(set).and_then(|()| sys::signal_fd(set));
+    let signals = kernel::block(set).and_then(|()| kernel::signal_fd(set));
     let signals = signals.unwrap_or_else(|error| fatal("cannot wait for signals: error #", error));
     let mut listeners = Listeners::new();
     for port in ports {
@@ -132,8 +128,7 @@ fn listen(ports: &[u32]) -> Sources {
 
 /// Says what did not work, with `which` at its `$`, and the kernel's code at its `#`.
 fn failed(what: &str, which: &[u8], error: Errno) {
-    let code = error.raw_os_error().unsigned_abs();
-    say(what, &[which], &[u64::from(code)]);
+    say(what, &[which], &[u64::from(error.0)]);
 }
 
 /// Without this the guest cannot be what its host expects: the machine ends, and so the host learns of it.
@@ -145,18 +140,11 @@ fn fatal(what: &str, error: Errno) -> ! {
 /// The console says where; then the machine ends, and with it every stream, without the close that a session
 /// ends with: its host sees a session that was cut off, and its VMM a machine that has ended. (Rebooting is
 /// what ends Firecracker; where a VMM boots again, the host finds another incarnation.)
-///
-/// The place alone, without the message: the linker then finds that nothing in the program needs to be able to
-/// put a message together, and leaves some 5 kB out. For that the handler has to be small enough to be inlined.
 #[panic_handler]
 fn panicked(info: &PanicInfo<'_>) -> ! {
-    panicked_at(info.location())
-}
-
-#[cold]
-#[inline(never)]
-fn panicked_at(place: Option<&Location<'_>>) -> ! {
-    let (file, line) = place.map_or(("?", 0), |place| (place.file(), place.line()));
+    let (file, line) = info
+        .location()
+        .map_or(("?", 0), |place| (place.file(), place.line()));
     say("panicked at $:#", &[file.as_bytes()], &[u64::from(line)]);
     shutdown::end(ShutdownMode::Reboot)
 }

@@ -5,20 +5,17 @@ use core::ffi::CStr;
 use core::net::Ipv4Addr;
 
 use mvm_core::instance::InstanceNet;
-use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
-use crate::sys::control;
-use crate::vsock::socket;
+use crate::kernel::{DATAGRAM, Errno, control, socket};
 
 /// The interface that a microVM has.
 pub(crate) const INTERFACE: &CStr = c"eth0";
 
-const SIOCADDRT: u32 = 0x890B;
-const SIOCSIFFLAGS: u32 = 0x8914;
-const SIOCSIFADDR: u32 = 0x8916;
-const SIOCSIFNETMASK: u32 = 0x891C;
-const SIOCSIFHWADDR: u32 = 0x8924;
+const SIOCADDRT: usize = 0x890B;
+const SIOCSIFFLAGS: usize = 0x8914;
+const SIOCSIFADDR: usize = 0x8916;
+const SIOCSIFNETMASK: usize = 0x891C;
+const SIOCSIFHWADDR: usize = 0x8924;
 const IFF_UP: u16 = 1;
 const RTF_UP: u16 = 1;
 const RTF_GATEWAY: u16 = 2;
@@ -75,7 +72,7 @@ fn flags(flags: u16) -> [u8; 16] {
 /// Sets everything anew. The interface is taken down first: that is what some drivers need for another
 /// hardware address, and it takes the routes of the network before with it.
 pub(crate) fn set(name: &CStr, net: &InstanceNet) -> Result<(), Errno> {
-    let socket = socket(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC)?;
+    let socket = socket(AF_INET, DATAGRAM)?;
     let mut request = Request {
         name: [0; 16],
         value: [0; 16],

@@ -4,19 +4,18 @@ use core::ffi::CStr;
 
 use guest_init::messages::Numbers;
 use guest_init::proc::{Lines, take_load};
-use rustix::fs::OFlags;
 
-use crate::descriptor::open;
+use crate::kernel::{RDONLY, open, read as read_some};
 use crate::machine::uptime_ms;
 
 /// Gives each line of a file of the kernel; none of a file that is not there.
 fn each_line(path: &CStr, each: &mut dyn FnMut(&[u8])) {
-    let Ok(file) = open(path, OFlags::RDONLY) else {
+    let Ok(file) = open(path, RDONLY) else {
         return;
     };
     let mut lines = Lines::new();
     let mut piece = [0; 256];
-    while let Ok(got @ 1..) = rustix::io::read(&file, &mut piece) {
+    while let Ok(got @ 1..) = read_some(&file, &mut piece) {
         for byte in piece.iter().take(got) {
             if let Some(line) = lines.push(*byte) {
                 each(line);

@@ -7,11 +7,11 @@ use mvm_core::guest::{
 };
 use mvm_core::session::GuestEndpoint;
 use mvm_core::wire::codec::Bytes;
-use rustix::io::Errno;
 
 use crate::children::Workload;
+use crate::kernel::NOSPC;
 use crate::machine::{self, Machine, uptime_ms};
-use crate::{boot, numbers, sys};
+use crate::{kernel, numbers};
 
 /// What this guest can do: everything the library has a name for.
 pub(crate) const OFFERED: Capabilities = Capabilities::KNOWN;
@@ -90,9 +90,7 @@ impl Guest {
             })),
             Call::Status => match self.status() {
                 Some(report) => Outcome::Answer(Answer::Status(report)),
-                None => Outcome::Fail(Failure::Failed {
-                    code: Errno::NOSPC.raw_os_error().unsigned_abs(),
-                }),
+                None => Outcome::Fail(Failure::Failed { code: NOSPC.0 }),
             },
             Call::Wake(wake) => Outcome::Answer(Answer::Wake(self.wake(wake))),
             Call::Shutdown(_) => Outcome::Answer(Answer::Shutdown),
@@ -167,19 +165,17 @@ impl Guest {
         let out = &mut scratch.0;
         let len = match extension.kind {
             NUMBERS => numbers::read(self.started_ms).write(out),
-            RANDOM => match boot::random() {
+            RANDOM => match kernel::random() {
                 Ok(bytes) => write(out, &bytes),
                 Err(error) => {
-                    return Outcome::Fail(Failure::Failed {
-                        code: error.raw_os_error().unsigned_abs(),
-                    });
+                    return Outcome::Fail(Failure::Failed { code: error.0 });
                 }
             },
             CLOCK => {
-                let now = sys::wall_clock();
+                let now = kernel::wall_clock();
                 let clock = Clock {
-                    seconds: now.tv_sec,
-                    nanoseconds: u32::try_from(now.tv_nsec).unwrap_or_default(),
+                    seconds: now.seconds,
+                    nanoseconds: u32::try_from(now.nanoseconds).unwrap_or_default(),
                 };
                 let mut bytes = [0; CLOCK_MAX];
                 let len = clock.write(&mut bytes);

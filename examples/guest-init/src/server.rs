@@ -4,18 +4,17 @@ use guest_init::cmdline::{PORTS_MAX, service};
 use heapless::Vec;
 use mvm_core::guest::{Responder, SecretBytes, Shutdown, ShutdownMode, SleepPrep};
 use mvm_core::session::{Environment, GuestKey, Mark};
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::io::Errno;
-use rustix::process::{Pid, WaitStatus};
 
-use crate::children::{flush, kill, reap};
+use crate::children::flush;
 use crate::connection::{Buffers, Connection, End, Turn};
 use crate::console::say;
-use crate::descriptor::Fd;
+use crate::kernel::{
+    self, CONNABORTED, Ended, Fd, INTR, POLLIN, POLLOUT, Pid, Polled, SIGINT, SIGKILL, SIGPWR,
+    SIGTERM, TIMEDOUT, kill, next_signal, reap,
+};
 use crate::machine::uptime_ms;
 use crate::requests::Guest;
-use crate::shutdown::timespec;
-use crate::{SIGINT, SIGPWR, SIGTERM, failed, vsock};
+use crate::{failed, vsock};
 
 /// Connections at a time: each service's session, the one that takes its place, and as many handshakes as
 /// the library keeps.
@@ -117,26 +116,22 @@ struct Ready {
 impl<'k> Server<'k, '_> {
     /// Waits until something can be done, and for no longer than the next deadline.
     fn wait(&self, guest: &Guest, sources: &Sources) -> Ready {
-        let mut fds: Vec<PollFd<'_>, DESCRIPTORS, u8> = Vec::new();
-        let _ = fds.push(PollFd::new(&sources.signals, PollFlags::IN));
+        let mut fds: Vec<Polled, DESCRIPTORS, u8> = Vec::new();
+        let _ = fds.push(Polled::new(&sources.signals, POLLIN));
         // With every place taken, connections wait where they are: handshakes end soon.
         let room = self.places.iter().any(Option::is_none);
         for (listener, _) in &sources.listeners {
-            let events = if room {
-                PollFlags::IN
-            } else {
-                PollFlags::empty()
-            };
-            let _ = fds.push(PollFd::new(listener, events));
+            let events = if room { POLLIN } else { 0 };
+            let _ = fds.push(Polled::new(listener, events));
         }
         let mut until_ms = u64::MAX;
         for connection in self.places.iter().flatten() {
             let events = match (connection.sends(), connection.flushes()) {
-                (true, _) => PollFlags::OUT,
-                (_, true) => PollFlags::empty(),
-                _ => PollFlags::IN,
+                (true, _) => POLLOUT,
+                (_, true) => 0,
+                _ => POLLIN,
             };
-            let _ = fds.push(PollFd::new(connection.stream(), events));
+            let _ = fds.push(Polled::new(connection.stream(), events));
             until_ms = until_ms.min(connection.deadline_ms());
         }
         if let Some(flush) = &self.flush {
@@ -147,14 +142,12 @@ impl<'k> Server<'k, '_> {
             until_ms = until_ms.min(uptime_ms().saturating_add(1000));
         }
         let timeout = match until_ms {
-            _ if self.more => Some(timespec(0)),
+            _ if self.more => Some(0),
             u64::MAX => None,
-            until => Some(timespec(
-                until.saturating_sub(uptime_ms()).saturating_add(1),
-            )),
+            until => Some(until.saturating_sub(uptime_ms()).saturating_add(1)),
         };
-        let _ = poll(&mut fds, timeout.as_ref());
-        let mut came = fds.iter().map(|fd| !fd.revents().is_empty());
+        kernel::poll(&mut fds, timeout);
+        let mut came = fds.iter().map(Polled::came);
         let mut ready = Ready {
             signals: came.next().unwrap_or_default(),
             listeners: [false; PORTS_MAX],
@@ -188,12 +181,7 @@ impl<'k> Server<'k, '_> {
     }
 
     fn signals(&mut self, guest: &mut Guest, signals: &Fd) {
-        // `struct signalfd_siginfo`, which begins with the signal's number.
-        let mut info = [0; 128];
-        while let Ok(128) = rustix::io::read(signals, &mut info) {
-            let signal = info
-                .first_chunk::<4>()
-                .map_or(0, |number| u32::from_ne_bytes(*number));
+        while let Some(signal) = next_signal(signals) {
             let mode = match signal {
                 // Ctrl+Alt+Del, which is how a VMM asks.
                 SIGINT => ShutdownMode::Reboot,
@@ -226,7 +214,7 @@ impl<'k> Server<'k, '_> {
             while *ready && self.places.iter().any(Option::is_none) {
                 let stream = match vsock::accept(listener) {
                     Ok(Some(stream)) => stream,
-                    Ok(None) | Err(Errno::INTR | Errno::CONNABORTED) => continue,
+                    Ok(None) | Err(INTR | CONNABORTED) => continue,
                     Err(_) => break,
                 };
                 if let Some(seed) = guest.next_key.take() {
@@ -305,7 +293,7 @@ impl<'k> Server<'k, '_> {
     fn begin_flush(&mut self, at: usize, guest: &mut Guest, prep: SleepPrep, responder: Responder) {
         // Another one takes over: the library lets only the last be answered.
         if let Some(earlier) = self.flush.take() {
-            kill(earlier.child);
+            kill(Some(earlier.child), SIGKILL);
             self.end(earlier.place, guest, End::Over);
         }
         let until_ms = uptime_ms().saturating_add(u64::from(prep.flush_deadline_ms));
@@ -320,7 +308,7 @@ impl<'k> Server<'k, '_> {
             }
             Err(error) => {
                 failed("cannot flush: error #", b"", error);
-                let code = error.raw_os_error().unsigned_abs();
+                let code = error.0;
                 // There is no child to wait for: answered at once.
                 self.answer_flush(at, guest, responder, Err(code));
             }
@@ -330,13 +318,9 @@ impl<'k> Server<'k, '_> {
     fn check_flush(&mut self, guest: &mut Guest) {
         let now = uptime_ms();
         if let Some(flush) = self.flush.take_if(|flush| flush.until_ms <= now) {
-            kill(flush.child);
-            failed("not flushed in time: error #", b"", Errno::TIMEDOUT);
-            self.flushed(
-                guest,
-                flush,
-                Err(Errno::TIMEDOUT.raw_os_error().unsigned_abs()),
-            );
+            kill(Some(flush.child), SIGKILL);
+            failed("not flushed in time: error #", b"", TIMEDOUT);
+            self.flushed(guest, flush, Err(TIMEDOUT.0));
         }
     }
 
@@ -368,7 +352,7 @@ impl<'k> Server<'k, '_> {
         };
         if let Some(flush) = self.flush.take_if(|flush| flush.place == at) {
             // Nobody can be told any more.
-            kill(flush.child);
+            kill(Some(flush.child), SIGKILL);
         }
         let code = match end {
             End::Refused(code) => code.0,
@@ -402,10 +386,10 @@ impl<'k> Server<'k, '_> {
 }
 
 /// Of the child that flushed: its status is 0 or the kernel's code.
-fn flush_result(status: WaitStatus) -> Result<(), u32> {
-    match status.exit_status() {
-        Some(0) => Ok(()),
-        Some(code) => Err(code.unsigned_abs()),
-        None => Err(Errno::INTR.raw_os_error().unsigned_abs()),
+fn flush_result(how: Ended) -> Result<(), u32> {
+    match how.code() {
+        Ok(0) => Ok(()),
+        Ok(code) => Err(code),
+        Err(_) => Err(INTR.0),
     }
 }

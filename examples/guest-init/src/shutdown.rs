@@ -1,16 +1,14 @@
 //! The end of the machine.
 
 use mvm_core::guest::{Shutdown, ShutdownMode};
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::Timespec;
-use rustix::process::Signal;
-use rustix::system::{RebootCommand, reboot};
 
-use crate::children::{Workload, flush, has_children, kill, reap, signal_all};
+use crate::children::{Workload, flush};
 use crate::console::say;
-use crate::descriptor::Fd;
+use crate::kernel::{
+    self, Fd, POLLIN, Polled, Reboot, SIGCONT, SIGKILL, SIGTERM, has_children, kill, next_signal,
+    reap,
+};
 use crate::machine::uptime_ms;
-use crate::sys;
 
 /// How long the disks may take, in milliseconds: a machine that cannot write must still end.
 const FLUSH_MS: u64 = 10_000;
@@ -35,15 +33,15 @@ pub(crate) fn run(shutdown: Shutdown, mut workload: Option<Workload>, signals: &
             }
         }
     };
-    signal_all(Signal::TERM);
+    kill(None, SIGTERM);
     // A stopped program does not get the signal before it goes on.
-    signal_all(Signal::CONT);
+    kill(None, SIGCONT);
     gone(grace_ms);
-    signal_all(Signal::KILL);
+    kill(None, SIGKILL);
     gone(KILLED_MS);
     if let Ok(child) = flush(false) {
         gone(FLUSH_MS);
-        kill(child);
+        kill(Some(child), SIGKILL);
     }
     end(shutdown.mode)
 }
@@ -54,30 +52,20 @@ fn wait_for_child(signals: &Fd, until_ms: u64) -> bool {
     if left == 0 {
         return false;
     }
-    let mut fds = [PollFd::new(signals, PollFlags::IN)];
-    let _ = poll(&mut fds, Some(&timespec(left)));
-    while let Ok(128) = rustix::io::read(signals, &mut [0; 128]) {}
+    kernel::poll(&mut [Polled::new(signals, POLLIN)], Some(left));
+    while next_signal(signals).is_some() {}
     true
-}
-
-/// Milliseconds as the kernel wants them.
-pub(crate) fn timespec(ms: u64) -> Timespec {
-    let nanoseconds = (ms % 1000).saturating_mul(1_000_000);
-    Timespec {
-        tv_sec: i64::try_from(ms / 1000).unwrap_or(i64::MAX),
-        tv_nsec: i64::try_from(nanoseconds).unwrap_or_default(),
-    }
 }
 
 /// Ends the machine now.
 pub(crate) fn end(mode: ShutdownMode) -> ! {
     let (text, command) = match mode {
-        ShutdownMode::Reboot => ("rebooting", RebootCommand::Restart),
-        ShutdownMode::Halt => ("halting", RebootCommand::Halt),
-        _ => ("powering off", RebootCommand::PowerOff),
+        ShutdownMode::Reboot => ("rebooting", Reboot::RESTART),
+        ShutdownMode::Halt => ("halting", Reboot::HALT),
+        _ => ("powering off", Reboot::POWER_OFF),
     };
     say(text, &[], &[]);
-    let _ = reboot(command);
+    kernel::reboot(command);
     // The kernel panics when PID 1 ends, which ends the machine in its own way.
-    sys::exit(1)
+    kernel::exit(1)
 }
