@@ -246,9 +246,9 @@ impl<'a, E: Endpoint, S: DeadlineStream> Channel<'a, E, S> {
         }
         self.core.seal(None)?;
         self.write(deadline)?;
+        // The stream stays open: a VMM takes the end of one direction for the end of both, and the peer's
+        // close would be lost.
         self.core.closed = true;
-        // The verified close is what counts; the stream's own is for proxies in between.
-        let _ = self.connection.stream().shutdown_write();
         Ok(())
     }
 

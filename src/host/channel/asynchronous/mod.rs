@@ -172,9 +172,9 @@ impl<'a, E: Endpoint, S: Stream> Channel<'a, E, S> {
         }
         self.core.seal(None)?;
         self.write(deadline).await?;
+        // The stream stays open: a VMM takes the end of one direction for the end of both, and the peer's
+        // close would be lost.
         self.core.closed = true;
-        // The verified close is what counts; the stream's own is for proxies in between.
-        self.connection.shutdown(deadline).await;
         Ok(())
     }
 
