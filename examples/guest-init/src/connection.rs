@@ -355,7 +355,8 @@ impl<'k> Connection<'k> {
         };
         let payload = match talk.session.open(&mut guest.endpoint, &guest.machine, body) {
             Ok(Opened::Data(payload)) => payload,
-            Ok(_) => return Err(End::Closed),
+            // The host knows that nothing is missing only once this side has closed too, as the end does.
+            Ok(_) => return Ok(Turn::End(End::Closed)),
             Err(_) => return Err(End::Broken),
         };
         let mut answer = [0; ANSWER_MAX];
