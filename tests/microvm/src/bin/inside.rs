@@ -22,6 +22,8 @@ const SECOND: Duration = Duration::from_secs(1);
 const ORPHANS: usize = 5;
 /// How long an orphan lives.
 const ORPHAN: Duration = Duration::from_millis(800);
+/// How long the machine is up when the workload begins to stay.
+const SETTLED: Duration = Duration::from_secs(8);
 /// How long init may take to reap.
 const REAPED: Duration = Duration::from_secs(8);
 
@@ -89,12 +91,20 @@ fn orphans() -> ExitCode {
     ExitCode::from(3)
 }
 
-/// Goes on until it is asked to end.
+/// Goes on until it is asked to end. Before it says so it waits, and reseeds the kernel's generator: a young
+/// kernel reseeds by itself when its seed is half as old as the machine, and a guest that does not reseed at its
+/// wake would be taken for one that does.
 fn stay() -> ExitCode {
     let asked = Arc::new(AtomicBool::new(false));
     if let Err(error) = signal_hook::flag::register(signal_hook::consts::SIGTERM, asked.clone()) {
         println!("workload: {error}");
         return ExitCode::FAILURE;
+    }
+    let up = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let up = Duration::from_secs(up.tv_sec.unsigned_abs());
+    thread::sleep(SETTLED.saturating_sub(up));
+    if let Err(error) = reseed() {
+        println!("workload: reseeding: {error}");
     }
     println!("workload: stays");
     while !asked.load(Ordering::Relaxed) {
@@ -102,6 +112,16 @@ fn stay() -> ExitCode {
     }
     println!("workload: SIGTERM");
     ExitCode::SUCCESS
+}
+
+#[allow(unsafe_code)]
+fn reseed() -> rustix::io::Result<()> {
+    /// `RNDRESEEDCRNG` of `linux/random.h`.
+    const RESEED: rustix::ioctl::Opcode = rustix::ioctl::opcode::none(b'R', 7);
+    let random = fs::File::options().write(true).open("/dev/urandom");
+    let random = random.map_err(|_| rustix::io::Errno::NOENT)?;
+    // SAFETY: the opcode takes nothing.
+    unsafe { rustix::ioctl::ioctl(random, rustix::ioctl::NoArg::<RESEED>::new()) }
 }
 
 // ---- the hostile init

@@ -118,8 +118,6 @@ fn replayed(recording: &Recording) -> Vec<u8> {
 
 fn sleep(host: &Host, machine: &mut Machine) -> Result<(), Error> {
     let mut caller = host.open(&machine.vsock(), PORT + 1)?;
-    // The kernel's generator reseeds by itself when its seed is old. Now is better than between the clones.
-    random(&mut caller)?;
     let prep = SleepPrep { flush_deadline_ms: 4000, unbind: false };
     let (answer, took) = timed(|| ask(&mut caller, &Call::SleepPrep(prep)).map(|_| ()))?;
     let () = answer;

@@ -14,7 +14,7 @@ const PANICS: u32 = 666;
 
 pub(super) fn run(world: &World<'_>) -> Result<(), Error> {
     let setting = world.setting;
-    let spec = world.spec(&setting.planted, "", "/bin/workload stay")?;
+    let spec = world.spec(&setting.planted, "", "/bin/workload orphans")?;
     let mut machine = world.boot(&spec)?;
     machine.line("guest-init: listening on vsock port 5252 ", BOOT)?;
     let host = Host::new(1, host::guest_key().public())?;
