@@ -125,6 +125,9 @@ impl Machine {
             "-qmp".to_owned(),
             format!("unix:{},server=on,wait=off", file("qmp.sock")),
         ]);
+        // It leads nowhere. Its own program for the BIOS is not needed, and not installed everywhere.
+        args.extend(["-netdev", "user,id=net0,restrict=on"].map(String::from));
+        args.extend(["-device", "virtio-net-pci,netdev=net0,romfile="].map(String::from));
         if let Some(clock) = spec.clock {
             args.extend(["-rtc".to_owned(), format!("base={clock}")]);
         }

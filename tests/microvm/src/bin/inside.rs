@@ -1,6 +1,7 @@
 //! Programs that run inside of guests: workloads, and an init that means harm.
 
 use std::io::{self, ErrorKind, Read, Write};
+use std::net::Ipv4Addr;
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -107,11 +108,34 @@ fn stay() -> ExitCode {
         println!("workload: reseeding: {error}");
     }
     println!("workload: stays");
+    let mut known = None;
     while !asked.load(Ordering::Relaxed) {
+        let now = whereabouts();
+        if now != known {
+            if let Some(now) = &now {
+                println!("workload: {now}");
+            }
+            known = now;
+        }
         thread::sleep(Duration::from_millis(50));
     }
     println!("workload: SIGTERM");
     ExitCode::SUCCESS
+}
+
+/// The host's name, and the hardware address, network and gateway of `eth0`, once it has a gateway.
+fn whereabouts() -> Option<String> {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    // "eth0 00000000 0100070A 0003 …": destination and gateway in hexadecimal digits, the low byte first.
+    let routes = read("/proc/net/route");
+    let routes = routes.lines().map(|line| line.split_ascii_whitespace().collect::<Vec<_>>());
+    let routes: Vec<_> = routes.filter(|fields| fields.first() == Some(&"eth0")).collect();
+    let address =
+        |field: &str| u32::from_str_radix(field, 16).ok().map(|bits| Ipv4Addr::from(bits.to_le_bytes()));
+    let gateway = address(routes.iter().find(|fields| fields.get(1) == Some(&"00000000"))?.get(2)?)?;
+    let network = address(routes.iter().find(|fields| fields.get(2) == Some(&"00000000"))?.get(1)?)?;
+    let (name, mac) = (read("/proc/sys/kernel/hostname"), read("/sys/class/net/eth0/address"));
+    Some(format!("{} {} in {network} by {gateway}", name.trim(), mac.trim()))
 }
 
 #[allow(unsafe_code)]

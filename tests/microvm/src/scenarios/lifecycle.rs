@@ -1,5 +1,6 @@
 //! A guest is put to sleep, saved, and restored twice; the clones wake, and the old world stays dead.
 
+use std::net::Ipv4Addr;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -8,7 +9,8 @@ use mvm_core::guest::{
     Answer, Call, Capabilities, ComponentState, Failure, Phase, Ping, SecretBytes, Shutdown, ShutdownMode,
     SleepPrep, Wake,
 };
-use mvm_core::naming::InstanceId;
+use mvm_core::instance::{InstanceNet, PrefixLen};
+use mvm_core::naming::{HostOffset, InstanceId, TenantNetId};
 use mvm_core::session::{Ended, GuestKey, HandshakeError, RefusalCode};
 use mvm_core::time::Timestamp;
 
@@ -182,12 +184,13 @@ impl Clone {
         let host = Host::new(generation, host::guest_key().public())?;
         let mut caller = host.open(&this.machine.vsock(), PORT)?;
         this.asleep(&mut caller)?;
+        let net = network(generation)?;
         let wake = Wake {
             generation,
             wall_clock: now()?,
             entropy: SecretBytes::new(fresh()?),
             identity: Some(InstanceId::new(INSTANCE).must("an instance")?),
-            network: None,
+            network: Some(net),
             new_guest_key: Some(SecretBytes::new(seed)),
         };
         let at_boot = format!("{CLOCK_AT_BOOT}Z").parse::<Timestamp>().must("a time")?;
@@ -208,6 +211,9 @@ impl Clone {
             report.clock_skew_ms()
         );
         this.awake(&mut caller)?;
+        let place = format!("workload: {INSTANCE} {} in 10.7.0.0 by {}", net.mac(), net.gateway_ip);
+        this.machine.line(&place, host::ANSWER)?;
+        this.held("its workload sees its host name, its hardware address and its network");
         Ok(this)
     }
 
@@ -304,6 +310,18 @@ impl Clone {
         self.held(&format!("{end}: the workload got SIGTERM, and QEMU ended with code 0 after {took} ms"));
         Ok(())
     }
+}
+
+/// Each clone's own.
+fn network(generation: u64) -> Result<InstanceNet, Error> {
+    let offset = u8::try_from(generation).must("a small generation")?;
+    Ok(InstanceNet::new(
+        TenantNetId::new(7).must("a network")?,
+        HostOffset::new(offset + 10).must("a place in it")?,
+        Ipv4Addr::new(10, 7, 0, offset + 10),
+        Ipv4Addr::new(10, 7, 0, 1),
+        PrefixLen::new(24).must("a prefix")?,
+    ))
 }
 
 fn now() -> Result<Timestamp, Error> {

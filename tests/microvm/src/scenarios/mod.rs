@@ -22,8 +22,8 @@ use crate::setting::Setting;
 pub const BOOT: Duration = Duration::from_secs(60);
 /// Memory of the guests in MiB.
 const MEMORY_MIB: u32 = 160;
-/// Modules of the kernel's that a vsock needs, in the order to load them, by their folders.
-const MODULES: [(&str, &str); 8] = [
+/// Modules of the kernel's that a vsock and a network need, in the order to load them, by their folders.
+const MODULES: [(&str, &str); 11] = [
     ("drivers/virtio", "virtio_ring"),
     ("drivers/virtio", "virtio"),
     ("drivers/virtio", "virtio_pci_legacy_dev"),
@@ -32,6 +32,9 @@ const MODULES: [(&str, &str); 8] = [
     ("net/vmw_vsock", "vsock"),
     ("net/vmw_vsock", "vmw_vsock_virtio_transport_common"),
     ("net/vmw_vsock", "vmw_vsock_virtio_transport"),
+    ("net/core", "failover"),
+    ("drivers/net", "net_failover"),
+    ("drivers/net", "virtio_net"),
 ];
 
 /// A scenario.
