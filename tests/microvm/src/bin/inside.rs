@@ -59,6 +59,10 @@ fn myself(what: &str) -> Command {
 fn children_of_init() -> (usize, usize) {
     let mut found = (0, 0);
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        // `self` is one of them already.
+        if entry.file_name().to_string_lossy().parse::<u32>().is_err() {
+            continue;
+        }
         // "12 (name) S 1 …"; there is none where the process has gone meanwhile.
         let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
         let Some((_, rest)) = stat.rsplit_once(") ") else { continue };
