@@ -21,12 +21,12 @@ use vsock::{VMADDR_CID_ANY, VsockListener, VsockStream};
 
 const SECOND: Duration = Duration::from_secs(1);
 const ORPHANS: usize = 5;
-/// How long an orphan lives.
-const ORPHAN: Duration = Duration::from_millis(800);
+/// The file that orphans wait for.
+const MAY_END: &str = "/orphans-may-end";
 /// How long the machine is up when the workload begins to stay.
 const SETTLED: Duration = Duration::from_secs(8);
-/// How long init may take to reap.
-const REAPED: Duration = Duration::from_secs(8);
+/// How long they wait for it, and init may take to reap them.
+const LONG: Duration = Duration::from_secs(15);
 
 fn main() -> ExitCode {
     match env::args().nth(1).as_deref() {
@@ -37,7 +37,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Some("orphan") => {
-            thread::sleep(ORPHAN);
+            wait_for(|| fs::exists(MAY_END).unwrap_or_default());
             ExitCode::SUCCESS
         }
         Some("stay") => stay(),
@@ -76,6 +76,14 @@ fn children_of_init() -> (usize, usize) {
     found
 }
 
+/// Waits until something is so, but not for ever.
+fn wait_for(it_is_so: impl Fn() -> bool) {
+    let end = Instant::now() + LONG;
+    while !it_is_so() && Instant::now() < end {
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
 /// Children that lose their parents, until PID 1 has reaped them; then it ends with code 3.
 fn orphans() -> ExitCode {
     let before = children_of_init();
@@ -84,12 +92,9 @@ fn orphans() -> ExitCode {
         let _ = parent.and_then(|mut parent| parent.wait());
     }
     let with = children_of_init();
-    let end = Instant::now() + REAPED;
-    let mut after = children_of_init();
-    while after != before && Instant::now() < end {
-        thread::sleep(Duration::from_millis(50));
-        after = children_of_init();
-    }
+    let _ = fs::write(MAY_END, b"");
+    wait_for(|| children_of_init() == before);
+    let after = children_of_init();
     println!(
         "workload: children of init, and of these not reaped: {before:?} at first, {with:?}, {after:?} at last"
     );
