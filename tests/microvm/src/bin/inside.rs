@@ -225,7 +225,10 @@ fn misbehave(port: u32, mut stream: VsockStream) -> io::Result<()> {
             stream.write_all(&longest.to_be_bytes())?;
             drip(stream)
         }),
-        CUTS => session(stream, &host::guest_key(), port, |mut stream| stream.read(&mut [0; 1]).map(drop)),
+        CUTS => channel(stream, &host::guest_key(), port, |mut channel| {
+            // The request may have come along with the handshake's end.
+            channel.receive(Deadline::after(5 * SECOND)).map(drop).map_err(io::Error::other)
+        }),
         ENDLESS => frames_without_end(stream, port),
         _ => Ok(()),
     }
@@ -301,12 +304,12 @@ fn options(port: u32) -> GuestOptions<'static> {
     }
 }
 
-/// Makes a handshake as it has to be, and goes on with the bare stream.
-fn session(
+/// Makes a handshake as it has to be.
+fn channel(
     stream: VsockStream,
     key: &GuestKey,
     port: u32,
-    then: impl FnOnce(VsockStream) -> io::Result<()>,
+    then: impl FnOnce(GuestChannel<'_, Vsock>) -> io::Result<()>,
 ) -> io::Result<()> {
     let endpoint = endpoint()?;
     let machine = SystemEnvironment::without_restore_mark();
@@ -314,23 +317,27 @@ fn session(
     let connection = Connection::new(Vsock(stream));
     let deadline = Deadline::after(5 * SECOND);
     let channel = GuestChannel::accept(connection, local, options(port), deadline);
-    let (_, connection) = channel.map_err(io::Error::other)?.into_parts();
-    then(connection.into_stream().0)
+    then(channel.map_err(io::Error::other)?)
+}
+
+/// Makes a handshake as it has to be, and goes on with the bare stream.
+fn session(
+    stream: VsockStream,
+    key: &GuestKey,
+    port: u32,
+    then: impl FnOnce(VsockStream) -> io::Result<()>,
+) -> io::Result<()> {
+    channel(stream, key, port, |channel| then(channel.into_parts().1.into_stream().0))
 }
 
 /// Frames that are the session's own, and that nobody has asked for.
 fn frames_without_end(stream: VsockStream, port: u32) -> io::Result<()> {
-    let (key, endpoint) = (host::guest_key(), endpoint()?);
-    let machine = SystemEnvironment::without_restore_mark();
-    let local = Local::new(&key, &endpoint, &machine);
-    let connection = Connection::new(Vsock(stream));
-    let deadline = Deadline::after(5 * SECOND);
-    let channel = GuestChannel::accept(connection, local, options(port), deadline);
-    let mut channel = channel.map_err(io::Error::other)?;
-    loop {
-        let sent = channel.send(&[0x5A; 60_000], Deadline::after(5 * SECOND));
-        sent.map_err(io::Error::other)?;
-    }
+    channel(stream, &host::guest_key(), port, |mut channel| {
+        loop {
+            let sent = channel.send(&[0x5A; 60_000], Deadline::after(5 * SECOND));
+            sent.map_err(io::Error::other)?;
+        }
+    })
 }
 
 /// The hello of the guest that was provisioned, but for a bit of its signature.

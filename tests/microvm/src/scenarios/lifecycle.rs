@@ -94,7 +94,7 @@ fn in_parallel_with<C: Send>(
     thread::scope(|scope| {
         let work = &work;
         let threads: Vec<_> = clones.iter_mut().map(|clone| scope.spawn(move || work(clone))).collect();
-        threads.into_iter().map(joined).collect()
+        threads.into_iter().try_for_each(joined)
     })
 }
 
