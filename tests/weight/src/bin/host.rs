@@ -1,6 +1,6 @@
 //! The host's side of the guest on 0.13.0: `host SOCKET PORT SECONDS` connects through the VMM's
 //! Unix socket as soon as the guest listens, pings, asks for the status, and shuts it down. Its key is
-//! the one of 32 bytes `01`.
+//! the one of 32 bytes `11`, which is that of the host in tests/microvm.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
@@ -12,7 +12,7 @@ use weight::{GuestRequest, GuestResponse, Result, Session, hex, invalid};
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let key = SigningKey::from_bytes(&[1; 32]);
+    let key = SigningKey::from_bytes(&[0x11; 32]);
     let [socket, port, seconds] = arguments.as_slice() else {
         println!("{}", hex(key.verifying_key().as_bytes()));
         return Ok(());

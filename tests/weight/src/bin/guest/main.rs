@@ -87,9 +87,9 @@ fn run(started: u64) -> Result<()> {
     serve(&guest, port)
 }
 
-/// From the image, or one of this boot.
+/// From the image, or one of this boot. 0.13.0 has no form for keys in files: 64 hexadecimal digits.
 fn guest_key() -> Result<SigningKey> {
-    let bytes = match fs::read_to_string("/etc/mvm/guest.key") {
+    let bytes = match fs::read_to_string("/etc/guest.seed") {
         Ok(text) => key_bytes(text.trim())?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => machine::random()?,
         Err(error) => return Err(error),
