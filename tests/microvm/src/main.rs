@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use microvm::error::{Error, While};
 use microvm::process::{Program, kill_all, wait_until};
-use microvm::scenarios::{ALL, Scenario, run};
+use microvm::scenarios::{ALL, APART, Scenario, run};
 use microvm::setting::{Accel, Setting, USAGE};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -44,7 +44,7 @@ fn main() -> ExitCode {
 }
 
 fn find(name: &str) -> Result<Scenario, Error> {
-    let found = ALL.iter().find(|(other, _)| *other == name);
+    let found = ALL.iter().chain(&APART).find(|(other, _)| *other == name);
     let names = ALL.map(|(name, _)| name).join(", ");
     let error = || Error::NotHeld(format!("there is no scenario {name}: all, {names}"));
     found.map(|(_, scenario)| *scenario).ok_or_else(error)

@@ -4,6 +4,7 @@ mod boot;
 mod hostile;
 mod lifecycle;
 mod panic;
+mod weigh;
 
 use std::fs;
 use std::path::PathBuf;
@@ -62,6 +63,9 @@ pub fn run(setting: &Setting, scenario: Scenario) -> Result<(), Error> {
 /// All of them, by name; the longest first.
 pub const ALL: [(&str, Scenario); 4] =
     [("lifecycle", lifecycle::run), ("hostile", hostile::run), ("boot", boot::run), ("panic", panic::run)];
+
+/// Those that only measure, by name.
+pub const APART: [(&str, Scenario); 2] = [("weigh", weigh::ours), ("weigh-other", weigh::theirs)];
 
 /// The files of a scenario.
 #[derive(Debug)]
