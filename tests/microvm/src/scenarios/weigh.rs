@@ -9,13 +9,24 @@ use super::{BOOT, World, millis};
 use crate::ensure;
 use crate::error::{Error, Must, While};
 use crate::host::{self, Host, PORT, numbers, ping};
+use crate::machine::Spec;
 
 const PARAMETERS: &str = "mvm.instance=i-5c51564e mvm.generation=1";
 
+/// The modules of a network, which neither of the two needs.
+const NETWORK: &str = ",failover,net_failover,virtio_net";
+
+/// No workload, and of the kernel's modules only what a vsock needs.
+fn spec(world: &World<'_>) -> Result<Spec, Error> {
+    let mut spec = world.spec(&world.setting.init, PARAMETERS, "")?;
+    ensure!(spec.append.contains(NETWORK), "other modules: {}", spec.append);
+    spec.append = spec.append.replace(NETWORK, "");
+    Ok(spec)
+}
+
 /// The init on this library.
 pub(super) fn ours(world: &World<'_>) -> Result<(), Error> {
-    let setting = world.setting;
-    let spec = world.spec(&setting.init, PARAMETERS, "")?;
+    let spec = spec(world)?;
     let mut machine = world.boot(&spec)?;
     machine.line("guest-init: listening on vsock port 5252 ", BOOT)?;
     let host = Host::new(1, host::guest_key().public())?;
@@ -32,7 +43,7 @@ pub(super) fn ours(world: &World<'_>) -> Result<(), Error> {
 /// the command line tool, and is given the socket, the port and the seconds that it may take.
 pub(super) fn theirs(world: &World<'_>) -> Result<(), Error> {
     let setting = world.setting;
-    let spec = world.spec(&setting.init, PARAMETERS, "")?;
+    let spec = spec(world)?;
     let mut machine = world.boot(&spec)?;
     machine.line("guest: listening on vsock port 5252 ", BOOT)?;
     let mut host = Command::new(&setting.cli);

@@ -49,10 +49,13 @@ fn main() -> Result<()> {
     let GuestResponse::WakeAck { success: true } = ask(GuestRequest::Wake)? else {
         return Err(invalid("not awake"));
     };
-    let GuestResponse::ShutdownAck = ask(GuestRequest::Shutdown { grace_secs: 1 })? else {
-        return Err(invalid("no shutdown"));
-    };
-    Ok(())
+    match ask(GuestRequest::Shutdown { grace_secs: 1 }) {
+        Ok(GuestResponse::ShutdownAck) => Ok(()),
+        // The machine may be gone before its answer is out: 0.13.0 has no end of a session.
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(()),
+        Ok(_) => Err(invalid("no shutdown")),
+        Err(error) => Err(error),
+    }
 }
 
 /// The line of the VMM's socket, and its answer.
