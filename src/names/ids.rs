@@ -148,11 +148,11 @@ impl Hostname {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::string::String;
+    use alloc::string::String;
 
     #[test]
     fn an_id_of_bytes_is_one_of_text() {
-        let mut texts: std::vec::Vec<String> = ["", "i-0a1b2c3d", "a--b", "ä", "a\u{e4}"]
+        let mut texts: alloc::vec::Vec<String> = ["", "i-0a1b2c3d", "a--b", "ä", "a\u{e4}"]
             .map(String::from)
             .into();
         texts.extend([ID_MAX - 1, ID_MAX, ID_MAX + 1].map(|len| "a".repeat(len)));
