@@ -539,6 +539,27 @@ fn a_stream_that_ends_without_a_close_is_truncated() {
     drop(peer);
     let error = pair.accept(stream).unwrap_err();
     assert!(matches!(error, ChannelError::Hangup { .. }), "{error:?}");
+
+    // It is the same end where it is noticed by the host, which writes first.
+    let (peer, stream) = UnixStream::pair().unwrap();
+    drop(peer);
+    let error = pair.connect(stream).unwrap_err();
+    let doing = Doing::Handshake;
+    assert!(
+        matches!(error, ChannelError::Hangup { doing: at } if at == doing),
+        "{error:?}"
+    );
+}
+
+#[test]
+fn what_a_guest_said_before_it_hung_up_is_heard() {
+    let pair = Pair::new();
+    let (mut peer, stream) = UnixStream::pair().unwrap();
+    peer.write_all(&[0, 0, 0, 4, 0, RefusalCode::BUSY.0, 3, 3])
+        .unwrap();
+    drop(peer);
+    let error = pair.connect(stream).unwrap_err();
+    assert_eq!(error.refused(), Some(RefusalCode::BUSY), "{error:?}");
 }
 
 #[test]
@@ -566,6 +587,42 @@ fn closing_waits_for_the_peers_close() {
     let error = expires(|deadline| host.close(deadline));
     assert_expired(&error, Doing::Receiving);
     drop(guest);
+}
+
+/// A VMM takes the end of one direction for the end of both, so that a side that has closed must go on
+/// holding the stream open for what the other one still has to say.
+#[test]
+fn a_close_does_not_end_the_stream() {
+    let pair = Pair::new();
+    for host_first in [true, false] {
+        let Established {
+            mut host,
+            mut guest,
+            mut raw_host,
+            mut raw_guest,
+        } = pair.established();
+        let raw = if host_first {
+            host.finish(soon()).unwrap();
+            assert_eq!(guest.receive(soon()).unwrap(), Opened::Closed);
+            &mut raw_guest
+        } else {
+            guest.finish(soon()).unwrap();
+            assert_eq!(host.receive(soon()).unwrap(), Opened::Closed);
+            &mut raw_host
+        };
+        raw.set_nonblocking(true).unwrap();
+        // Behind the close there is nothing, and no end either.
+        let error = raw.read(&mut [0]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::WouldBlock);
+        raw.set_nonblocking(false).unwrap();
+        if host_first {
+            guest.close(soon()).unwrap();
+            host.close(soon()).unwrap();
+        } else {
+            host.close(soon()).unwrap();
+            guest.close(soon()).unwrap();
+        }
+    }
 }
 
 #[test]

@@ -381,6 +381,26 @@ async fn an_end_at_every_byte_of_a_handshake_is_a_hangup() {
     );
 }
 
+/// Whether it is noticed by what is written or by what is waited for, and not before what came is heard.
+#[tokio::test]
+async fn a_guest_that_hung_up_before_the_hello() {
+    let pair = Pair::new();
+    let (peer, stream) = duplex(4096);
+    drop(peer);
+    let error = pair.connect(stream).await.map(drop).unwrap_err();
+    let doing = Doing::Handshake;
+    assert!(
+        matches!(error, ChannelError::Hangup { doing: at } if at == doing),
+        "{error:?}"
+    );
+    let (mut peer, stream) = duplex(4096);
+    let refusal = [0, 0, 0, 4, 0, RefusalCode::BUSY.0, 3, 3];
+    peer.write_all(&refusal).await.unwrap();
+    drop(peer);
+    let error = pair.connect(stream).await.map(drop).unwrap_err();
+    assert_eq!(error.refused(), Some(RefusalCode::BUSY), "{error:?}");
+}
+
 /// Writes `bytes` one at a time, over and over.
 async fn drip(to: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) {
     for byte in bytes.iter().cycle() {
@@ -654,6 +674,24 @@ async fn a_receive_that_is_dropped_has_taken_nothing() {
     }
     host.finish(soon()).await.unwrap();
     assert_eq!(guest.receive(soon()).await.unwrap(), Opened::Closed);
+}
+
+/// As the blocking form: a VMM would end the other direction too.
+#[tokio::test]
+async fn a_close_does_not_end_the_stream() {
+    let pair = Pair::new();
+    let mut tapped = pair.tapped().await;
+    tapped.host.finish(soon()).await.unwrap();
+    forward(&mut tapped.at_host, &mut tapped.at_guest).await;
+    let behind = poll(tapped.at_host.read(&mut [0]), 3);
+    assert!(behind.is_none(), "{behind:?}");
+    assert_eq!(tapped.guest.receive(soon()).await.unwrap(), Opened::Closed);
+    tapped.guest.finish(soon()).await.unwrap();
+    forward(&mut tapped.at_guest, &mut tapped.at_host).await;
+    let behind = poll(tapped.at_guest.read(&mut [0]), 3);
+    assert!(behind.is_none(), "{behind:?}");
+    tapped.guest.close(soon()).await.unwrap();
+    tapped.host.close(soon()).await.unwrap();
 }
 
 #[tokio::test]

@@ -104,7 +104,8 @@ impl<S: DeadlineStream> Connection<S> {
                 }
                 // The peer closed without reading all that it was sent: an end like any other.
                 Err(error) if error.kind() == ErrorKind::ConnectionReset => return Ok(Some(0)),
-                Err(error) => pause_or_fail(error, deadline, doing)?,
+                Err(error) => pause_or_fail(error, deadline)
+                    .map_err(|error| ChannelError::Io { doing, error })?,
             }
         }
         Ok(None)
@@ -163,7 +164,8 @@ pub(super) fn write_all<S: DeadlineStream>(
                 return Err(ChannelError::Io { doing, error });
             }
             Ok(n) => bytes = bytes.get(n..).unwrap_or_default(),
-            Err(error) => pause_or_fail(error, deadline, doing)?,
+            Err(error) => pause_or_fail(error, deadline)
+                .map_err(|error| ChannelError::of_write(doing, error))?,
         }
     }
     Ok(())
@@ -180,7 +182,7 @@ fn tolerate_disconnected(result: io::Result<()>, doing: Doing) -> Result<(), Cha
 }
 
 /// Errors that only mean "again", and nothing where the deadline has passed.
-fn pause_or_fail(error: io::Error, deadline: Deadline, doing: Doing) -> Result<(), ChannelError> {
+fn pause_or_fail(error: io::Error, deadline: Deadline) -> io::Result<()> {
     match error.kind() {
         ErrorKind::Interrupted => Ok(()),
         ErrorKind::WouldBlock | ErrorKind::TimedOut => {
@@ -189,6 +191,6 @@ fn pause_or_fail(error: io::Error, deadline: Deadline, doing: Doing) -> Result<(
             }
             Ok(())
         }
-        _ => Err(ChannelError::Io { doing, error }),
+        _ => Err(error),
     }
 }

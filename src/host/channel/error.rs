@@ -130,6 +130,17 @@ impl ChannelError {
     pub const fn is_expired(&self) -> bool {
         matches!(self, Self::Expired { .. })
     }
+
+    /// Of a write: a peer that closes in the handshake has hung up, whether that is noticed when it is
+    /// written to or when it is waited for.
+    pub(super) fn of_write(doing: Doing, error: io::Error) -> Self {
+        match (doing, error.kind()) {
+            (Doing::Handshake, io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {
+                Self::Hangup { doing }
+            }
+            _ => Self::Io { doing, error },
+        }
+    }
 }
 
 macro_rules! from {

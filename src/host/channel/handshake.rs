@@ -108,6 +108,14 @@ pub(super) fn told(error: &ChannelError) -> Option<[u8; REFUSAL_FRAME_LEN]> {
     }
 }
 
+/// A guest that has hung up may have said before why: the host goes on to what has come.
+pub(super) fn said_before(written: Result<(), ChannelError>) -> Result<(), ChannelError> {
+    match written {
+        Err(ChannelError::Hangup { .. }) => Ok(()),
+        other => other,
+    }
+}
+
 /// The guest's side of the end of a handshake.
 pub(super) fn admit<'a>(
     local: Local<'a, GuestEndpoint>,
@@ -165,7 +173,7 @@ impl<'a, S: DeadlineStream> HostChannel<'a, S> {
         let mut out = [0; HOST_HELLO_FRAME_MAX];
         let (waiting, written) = hello(local, options, &mut out)?;
         let hello = out.get(..written).unwrap_or_default();
-        connection.write(hello, deadline, Doing::Handshake)?;
+        said_before(connection.write(hello, deadline, Doing::Handshake))?;
 
         let (answer, _) = connection.handshake_body(deadline).map_err(as_handshake)?;
         let mut out = [0; HOST_FINISH_FRAME_LEN];

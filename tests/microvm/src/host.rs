@@ -46,6 +46,15 @@ pub fn guest_key() -> GuestKey {
     GuestKey::from_seed(&[0x33; 32])
 }
 
+/// The key of another guest, of which hosts know.
+#[must_use]
+pub fn other_guest_key() -> GuestKey {
+    GuestKey::from_seed(&[0x44; 32])
+}
+
+/// Who asks for something over a real vsock.
+pub type Session<'h> = Caller<'h, UnixStream>;
+
 /// Prints what held.
 pub fn held(what: impl std::fmt::Display) {
     println!("held: {what}");
@@ -73,7 +82,19 @@ impl Host {
     /// # Errors
     /// [`Error::NotHeld`].
     pub fn with_key(key: HostKey, generation: u64, guest: GuestPublicKey) -> Result<Self, Error> {
-        let instance = InstanceId::new(INSTANCE).must("an instance")?;
+        Self::made(key, INSTANCE, generation, guest)
+    }
+
+    /// The host that a guest was provisioned for, and another instance than the usual one.
+    ///
+    /// # Errors
+    /// [`Error::NotHeld`].
+    pub fn of(instance: &str, generation: u64, guest: GuestPublicKey) -> Result<Self, Error> {
+        Self::made(host_key(), instance, generation, guest)
+    }
+
+    fn made(key: HostKey, instance: &str, generation: u64, guest: GuestPublicKey) -> Result<Self, Error> {
+        let instance = InstanceId::new(instance).must("an instance")?;
         let endpoint = HostEndpoint::new(instance, generation, GuestTrust::pinned(guest));
         Ok(Self {
             key,

@@ -166,7 +166,7 @@ impl<S: Stream> Connection<S> {
         match result {
             None => Err(ChannelError::Expired { doing }),
             Some(Ok(())) => Ok(()),
-            Some(Err(error)) => Err(ChannelError::Io { doing, error }),
+            Some(Err(error)) => Err(ChannelError::of_write(doing, error)),
         }
     }
 

@@ -6,7 +6,7 @@ use std::io;
 use super::connection::{Connection, later};
 use super::{Channel, GuestChannel, HostChannel, Stream};
 use crate::host::channel::handshake::{
-    admit, as_handshake, hello, not_pinned, pin, proof, reply, told,
+    admit, as_handshake, hello, not_pinned, pin, proof, reply, said_before, told,
 };
 use crate::host::channel::{ChannelError, Deadline, Doing, Local};
 use crate::limits::HANDSHAKE_DEADLINE_MS;
@@ -65,7 +65,7 @@ impl<'a, S: Stream> HostChannel<'a, S> {
         let mut out = [0; HOST_HELLO_FRAME_MAX];
         let (waiting, written) = hello(local, options, &mut out)?;
         let frame = out.get(..written).unwrap_or_default();
-        connection.write(frame, deadline, doing).await?;
+        said_before(connection.write(frame, deadline, doing).await)?;
 
         let answer = connection.handshake_body(deadline).await;
         let answer = answer.map_err(as_handshake)?;

@@ -41,6 +41,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Some("stay") => stay(),
+        Some("interrupt") => interrupt(),
         Some("hostile") => hostile(),
         other => {
             println!("inside: {other:?}?");
@@ -132,6 +133,24 @@ fn stay() -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// Goes on until the machine's name is another one, and then asks PID 1 to reboot.
+fn interrupt() -> ExitCode {
+    let name = || fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let before = name();
+    while name() == before {
+        thread::sleep(Duration::from_millis(50));
+    }
+    println!("workload: {}, and SIGINT", name().trim());
+    if let Err(error) =
+        rustix::process::kill_process(rustix::process::Pid::INIT, rustix::process::Signal::INT)
+    {
+        println!("workload: SIGINT: {error}");
+    }
+    loop {
+        thread::sleep(SECOND);
+    }
+}
+
 /// The host's name, and the hardware address, network and gateway of `eth0`, once it has a gateway.
 fn whereabouts() -> Option<String> {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
@@ -211,7 +230,7 @@ fn misbehave(port: u32, mut stream: VsockStream) -> io::Result<()> {
         }
         FLOOD => endless(stream, &[0, 0, 0, 4, 3, 1, 0, 0].repeat(512)),
         OTHER_KEY => {
-            let _ = session(stream, &GuestKey::from_seed(&[0x44; 32]), port, |_| Ok(()));
+            let _ = session(stream, &host::other_guest_key(), port, |_| Ok(()));
             Ok(())
         }
         FORGED => forged(stream, port),

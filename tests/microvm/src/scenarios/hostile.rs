@@ -14,6 +14,7 @@ use crate::ensure;
 use crate::error::{Error, Must, While};
 use crate::host::{self, Host, held};
 use crate::hostile::*;
+use crate::setting::Fault;
 
 /// For a request.
 const ASKED: Duration = Duration::from_secs(3);
@@ -34,8 +35,8 @@ pub(super) fn run(world: &World<'_>) -> Result<(), Error> {
     let before = resident_kib("VmRSS:")?;
     let results: Vec<Result<(), Error>> = thread::scope(|scope| {
         let threads = CASES.map(|case| {
-            let vsock = &vsock;
-            scope.spawn(move || meet(vsock, case))
+            let (vsock, fault) = (&vsock, setting.fault);
+            scope.spawn(move || meet(vsock, case, fault))
         });
         let joined = threads.into_iter().map(thread::ScopedJoinHandle::join);
         joined.map(|result| result.unwrap_or_else(|_| Err(Error::NotHeld("a panic".to_owned())))).collect()
@@ -59,7 +60,7 @@ macro_rules! channel {
 }
 
 const CASES: [Case; PORTS.len()] = [
-    (CLOSES, "the stream was closed", HANDSHAKE, closed),
+    (CLOSES, "Hangup", HANDSHAKE, channel!(ChannelError::Hangup { doing: Doing::Handshake })),
     (
         GARBAGE,
         "TooLong",
@@ -98,19 +99,12 @@ const CASES: [Case; PORTS.len()] = [
     (CUTS, "Truncated", ASKED, channel!(ChannelError::Truncated(_))),
 ];
 
-/// The host notices when it writes its hello, or when it waits for the answer.
-fn closed(verdict: &Verdict) -> bool {
-    match verdict {
-        Err(ControlError::Channel(ChannelError::Hangup { doing: Doing::Handshake })) => true,
-        Err(ControlError::Channel(ChannelError::Io { doing: Doing::Handshake, error })) => {
-            error.kind() == std::io::ErrorKind::BrokenPipe
-        }
-        _ => false,
-    }
-}
-
-fn meet(vsock: &Path, (port, expected, limit, is_it): Case) -> Result<(), Error> {
-    let host = Host::new(1, host::guest_key().public())?;
+fn meet(vsock: &Path, (port, expected, limit, is_it): Case, fault: Option<Fault>) -> Result<(), Error> {
+    let key = match (port, fault) {
+        (OTHER_KEY, Some(Fault::TrustsTheOther)) => host::other_guest_key(),
+        _ => host::guest_key(),
+    };
+    let host = Host::new(1, key.public())?;
     let deadline = Deadline::after(host::ANSWER);
     let connection = Dial::vsock(vsock, port).dial(deadline).must(format!("port {port}"))?;
     let mut start = Instant::now();

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use mvm_core::channel::{Caller, ChannelError, Connection, ControlError, Deadline};
 use mvm_core::guest::{
@@ -14,7 +14,7 @@ use mvm_core::naming::{HostOffset, InstanceId, TenantNetId};
 use mvm_core::session::{Ended, GuestKey, HandshakeError, RefusalCode};
 use mvm_core::time::Timestamp;
 
-use super::{BOOT, World};
+use super::{BOOT, World, fresh, now};
 use crate::ensure;
 use crate::error::{Error, Must};
 use crate::host::{
@@ -322,17 +322,4 @@ fn network(generation: u64) -> Result<InstanceNet, Error> {
         Ipv4Addr::new(10, 7, 0, 1),
         PrefixLen::new(24).must("a prefix")?,
     ))
-}
-
-fn now() -> Result<Timestamp, Error> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).must("a clock after 1970")?;
-    let seconds = i64::try_from(now.as_secs()).must("a clock of this age")?;
-    Timestamp::new(seconds, now.subsec_nanos()).must("a time")
-}
-
-fn fresh() -> Result<[u8; 32], Error> {
-    let mut bytes = [0; 32];
-    let source = std::fs::File::open("/dev/urandom");
-    std::io::Read::read_exact(&mut source.must("/dev/urandom")?, &mut bytes).must("/dev/urandom")?;
-    Ok(bytes)
 }

@@ -4,15 +4,17 @@ mod boot;
 mod hostile;
 mod lifecycle;
 mod panic;
+mod template;
 mod weigh;
 
 use std::fs;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use mvm_core::time::Timestamp;
 use tempfile::TempDir;
 
-use crate::error::{Error, While};
+use crate::error::{Error, Must, While};
 use crate::host;
 use crate::initramfs::Initramfs;
 use crate::machine::{Machine, Spec};
@@ -61,8 +63,13 @@ pub fn run(setting: &Setting, scenario: Scenario) -> Result<(), Error> {
 }
 
 /// All of them, by name; the longest first.
-pub const ALL: [(&str, Scenario); 4] =
-    [("lifecycle", lifecycle::run), ("hostile", hostile::run), ("boot", boot::run), ("panic", panic::run)];
+pub const ALL: [(&str, Scenario); 5] = [
+    ("lifecycle", lifecycle::run),
+    ("hostile", hostile::run),
+    ("boot", boot::run),
+    ("template", template::run),
+    ("panic", panic::run),
+];
 
 /// Those that only measure, by name.
 pub const APART: [(&str, Scenario); 2] = [("weigh", weigh::ours), ("weigh-other", weigh::theirs)];
@@ -122,4 +129,19 @@ fn hex(bytes: &[u8]) -> String {
 /// The number before ` ms` at the end of a line of the console.
 fn millis(line: &str) -> Option<u64> {
     line.strip_suffix(" ms")?.rsplit(' ').next()?.parse().ok()
+}
+
+/// The time of day.
+fn now() -> Result<Timestamp, Error> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).must("a clock after 1970")?;
+    let seconds = i64::try_from(now.as_secs()).must("a clock of this age")?;
+    Timestamp::new(seconds, now.subsec_nanos()).must("a time")
+}
+
+/// For a generator or a key.
+fn fresh() -> Result<[u8; 32], Error> {
+    let mut bytes = [0; 32];
+    let source = std::fs::File::open("/dev/urandom");
+    std::io::Read::read_exact(&mut source.must("/dev/urandom")?, &mut bytes).must("/dev/urandom")?;
+    Ok(bytes)
 }
