@@ -64,20 +64,29 @@ pub(crate) fn load_modules<'a>(names: impl Iterator<Item = &'a [u8]>) -> u32 {
     missing
 }
 
+/// What the name of a module's file ends with. Debian and Ubuntu compress modules.
+const SUFFIXES: [&[u8]; 4] = [b".ko", b".ko.xz", b".ko.zst", b".ko.gz"];
+
 fn load_module(name: &[u8]) -> Result<(), Errno> {
-    let mut path = [0; 96];
-    let mut places = path.iter_mut();
-    for part in [b"/lib/modules/", name, b".ko\0"] {
-        // The longest name fits.
-        for byte in part {
-            if let Some(place) = places.next() {
-                *place = *byte;
+    for (at, suffix) in SUFFIXES.into_iter().enumerate() {
+        let mut path = [0; 96];
+        let mut places = path.iter_mut();
+        for part in [b"/lib/modules/", name, suffix, b"\0"] {
+            // The longest name fits.
+            for byte in part {
+                if let Some(place) = places.next() {
+                    *place = *byte;
+                }
             }
         }
+        let path = CStr::from_bytes_until_nul(&path).map_err(|_| NAMETOOLONG)?;
+        match open(path, RDONLY) {
+            Ok(file) => return kernel::load_module(&file, at > 0),
+            Err(NOENT) => {}
+            Err(error) => return Err(error),
+        }
     }
-    let path = CStr::from_bytes_until_nul(&path).map_err(|_| NAMETOOLONG)?;
-    let file = open(path, RDONLY)?;
-    kernel::load_module(&file)
+    Err(NOENT)
 }
 
 const KEY_FILE: &CStr = c"/etc/mvm/guest.key";

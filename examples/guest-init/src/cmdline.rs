@@ -6,7 +6,7 @@
 //! | `mvm.instance=` | the instance this guest belongs to; without it the first handshake binds the guest |
 //! | `mvm.generation=` | the lowest generation it accepts, from 1; 1 without it; needs `mvm.instance` |
 //! | `mvm.port=` | one to four vsock ports, with commas between; 5252 without it |
-//! | `mvm.modules=` | kernel modules `/lib/modules/<name>.ko`, with commas between, in the order to load them |
+//! | `mvm.modules=` | names of kernel modules, with commas between, in the order to load them |
 //!
 //! Each at most once. What follows ` -- ` is the workload: the kernel passes it on as arguments. Parameters
 //! that do not begin with `mvm.` belong to others; one that does and is not in the table is an error, for a

@@ -475,13 +475,20 @@ pub(crate) fn mount(kind: &CStr, path: &CStr, flags: usize) -> Done {
     }
 }
 
-/// Loads a module, without parameters.
-pub(crate) fn load_module(file: &Fd) -> Done {
+const MODULE_INIT_COMPRESSED_FILE: usize = 4;
+
+/// Loads a module, without parameters. The kernel unpacks a compressed one, of the kind that it was built for.
+pub(crate) fn load_module(file: &Fd, compressed: bool) -> Done {
+    let flags = if compressed {
+        MODULE_INIT_COMPRESSED_FILE
+    } else {
+        0
+    };
     // SAFETY: the text of parameters ends with a zero.
     unsafe {
         done(
             number::FINIT_MODULE,
-            [file.0, c"".as_ptr() as usize, 0, 0, 0],
+            [file.0, c"".as_ptr() as usize, flags, 0, 0],
         )
     }
 }

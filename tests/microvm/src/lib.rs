@@ -7,6 +7,7 @@ pub mod host;
 pub mod hostile;
 pub mod initramfs;
 pub mod machine;
+pub mod modules;
 pub mod process;
 pub mod qmp;
 pub mod scenarios;

@@ -18,6 +18,7 @@ use crate::error::{Error, Must, While};
 use crate::host;
 use crate::initramfs::Initramfs;
 use crate::machine::{Machine, Spec};
+use crate::modules;
 use crate::process::tail;
 use crate::setting::Setting;
 
@@ -102,13 +103,13 @@ impl<'s> World<'s> {
             .file("proc/.keep", &[])
             .file("sys/.keep", &[]);
         image = image.file("etc/mvm/guest.key", host::guest_key().to_text().secret_str().as_bytes());
-        for (folder, name) in MODULES {
-            let file = self.setting.modules.join("kernel").join(folder).join(format!("{name}.ko"));
-            image = image.file(&format!("lib/modules/{name}.ko"), &read(&file)?);
+        let modules = modules::find(&self.setting.modules, &MODULES)?;
+        for module in &modules {
+            image = image.file(&format!("lib/modules/{}", module.file_name), &read(&module.path)?);
         }
         let path = self.path("initramfs");
         fs::write(&path, image.finish()).doing(path.display())?;
-        let names: Vec<&str> = MODULES.iter().map(|(_, name)| *name).collect();
+        let names: Vec<&str> = modules.iter().map(|module| module.name).collect();
         let (key, modules) = (hex(host::host_key().public().as_bytes()), names.join(","));
         let append = format!(
             "console=ttyS0 quiet panic=-1 mvm.host_key={key} mvm.modules={modules} {parameters} -- {workload}"
