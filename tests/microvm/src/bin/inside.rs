@@ -178,6 +178,9 @@ fn reseed() -> rustix::io::Result<()> {
 
 // ---- the hostile init
 
+/// `MODULE_INIT_COMPRESSED_FILE`: the kernel unpacks the module.
+const COMPRESSED: i32 = 4;
+
 /// As PID 1: mounts and modules as for the real one, and then a thread for each port.
 fn hostile() -> ExitCode {
     for (kind, path) in [("devtmpfs", "/dev"), ("proc", "/proc")] {
@@ -188,9 +191,12 @@ fn hostile() -> ExitCode {
     let line = fs::read_to_string("/proc/cmdline").unwrap_or_default();
     let modules = line.split(' ').find_map(|word| word.strip_prefix("mvm.modules="));
     for name in modules.unwrap_or_default().split(',') {
-        let file = fs::File::open(format!("/lib/modules/{name}.ko"));
-        if let Ok(file) = file {
-            let _ = rustix::system::finit_module(&file, c"", 0);
+        for (suffix, flags) in
+            [("ko", 0), ("ko.xz", COMPRESSED), ("ko.zst", COMPRESSED), ("ko.gz", COMPRESSED)]
+        {
+            if let Ok(file) = fs::File::open(format!("/lib/modules/{name}.{suffix}")) {
+                let _ = rustix::system::finit_module(&file, c"", flags);
+            }
         }
     }
     for port in PORTS {

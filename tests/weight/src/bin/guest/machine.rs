@@ -67,12 +67,29 @@ pub fn mount_all() -> Result<()> {
 }
 
 pub fn load_module(name: &str) -> Result<()> {
-    let file = File::open(format!("/lib/modules/{name}.ko"))?;
+    let path = |suffix| format!("/lib/modules/{name}.{suffix}");
+    let (mut file, mut flags) = (File::open(path("ko")), 0);
+    for compressed in ["ko.xz", "ko.zst", "ko.gz"] {
+        if file.is_err() {
+            (file, flags) = (File::open(path(compressed)), MODULE_INIT_COMPRESSED_FILE);
+        }
+    }
+    let file = file?;
     // SAFETY: the file is open, and the parameters are an empty string.
-    let done = unsafe { libc::syscall(libc::SYS_finit_module, file.as_raw_fd(), c"".as_ptr(), 0) };
+    let done = unsafe {
+        libc::syscall(
+            libc::SYS_finit_module,
+            file.as_raw_fd(),
+            c"".as_ptr(),
+            flags,
+        )
+    };
     check(done)?;
     Ok(())
 }
+
+/// The kernel unpacks the module.
+const MODULE_INIT_COMPRESSED_FILE: libc::c_int = 4;
 
 /// Kilobytes of memory that this process holds: each page counted, where /proc/self/status has
 /// an estimate.
