@@ -22,7 +22,7 @@ pub(crate) fn child(directory: &Path) -> ExitCode {
         .unwrap()
         .instance_resources
         .data_disk_mib;
-    for number in first + 1.. {
+    for number in first + 1..u32::MAX {
         let mut spec = pool(&number.to_string().repeat(500));
         spec.instance_resources.data_disk_mib = number;
         store.save(&key, &spec).unwrap();

@@ -409,7 +409,7 @@ mod tests {
     #[test]
     fn chunks_are_judged_as_their_bytes() {
         let mut faults = 0;
-        for also in [b'-', b'_'] {
+        for also in *b"-_" {
             for len in 1..=ID_MAX {
                 for at in 0..len {
                     for byte in 0..=u8::MAX {

@@ -46,11 +46,9 @@ pub(crate) fn decode(text: &[u8], out: &mut [u8]) -> Result<(), HexError> {
             expected,
         });
     }
-    for (index, (byte, pair)) in out.iter_mut().zip(text.chunks_exact(2)).enumerate() {
+    let (pairs, _) = text.as_chunks();
+    for (index, (byte, [high, low])) in out.iter_mut().zip(pairs).enumerate() {
         let at = index.saturating_mul(2);
-        let [high, low] = pair else {
-            return Err(HexError::InvalidDigit { at });
-        };
         let high = value(*high).ok_or(HexError::InvalidDigit { at })?;
         let low = value(*low).ok_or(HexError::InvalidDigit {
             at: at.saturating_add(1),

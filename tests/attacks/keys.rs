@@ -13,7 +13,7 @@ use crate::world::*;
 
 fn bytes(hex: &str) -> [u8; 32] {
     let mut bytes = [0; 32];
-    for (byte, pair) in bytes.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
+    for (byte, pair) in bytes.iter_mut().zip(hex.as_bytes().as_chunks::<2>().0) {
         *byte = u8::from_str_radix(core::str::from_utf8(pair).unwrap(), 16).unwrap();
     }
     assert_eq!(hex.len(), 64);

@@ -6,7 +6,7 @@
 )]
 
 use core::arch::asm;
-use core::ffi::c_void;
+use core::ffi::{c_char, c_int, c_void};
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn memcpy(to: *mut c_void, from: *const c_void, len: usize) -> *mut c_void {
@@ -52,7 +52,7 @@ unsafe extern "C" fn memmove(to: *mut c_void, from: *const c_void, len: usize) -
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn memset(to: *mut c_void, byte: i32, len: usize) -> *mut c_void {
+unsafe extern "C" fn memset(to: *mut c_void, byte: c_int, len: usize) -> *mut c_void {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: the caller's.
     unsafe {
@@ -70,13 +70,14 @@ unsafe extern "C" fn memset(to: *mut c_void, byte: i32, len: usize) -> *mut c_vo
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn memcmp(a: *const u8, b: *const u8, len: usize) -> i32 {
+unsafe extern "C" fn memcmp(a: *const c_void, b: *const c_void, len: usize) -> c_int {
+    let (a, b) = (a.cast::<u8>(), b.cast::<u8>());
     let mut at = 0;
     while at < len {
         // SAFETY: the caller's: both have `len` bytes.
         let (a, b) = unsafe { (*a.add(at), *b.add(at)) };
         if a != b {
-            return i32::from(a) - i32::from(b);
+            return c_int::from(a) - c_int::from(b);
         }
         at += 1;
     }
@@ -84,7 +85,7 @@ unsafe extern "C" fn memcmp(a: *const u8, b: *const u8, len: usize) -> i32 {
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn strlen(text: *const u8) -> usize {
+unsafe extern "C" fn strlen(text: *const c_char) -> usize {
     let mut len = 0;
     // SAFETY: the caller's: there is a zero.
     while unsafe { text.add(len).read_volatile() } != 0 {
@@ -94,7 +95,7 @@ unsafe extern "C" fn strlen(text: *const u8) -> usize {
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn bcmp(a: *const u8, b: *const u8, len: usize) -> i32 {
+unsafe extern "C" fn bcmp(a: *const c_void, b: *const c_void, len: usize) -> c_int {
     // SAFETY: the caller's.
     unsafe { memcmp(a, b, len) }
 }

@@ -214,10 +214,13 @@ impl Counter {
     /// Counts several at once.
     pub fn add(&self, count: u64) {
         if let Some(cell) = self.shards.mine().and_then(|shard| shard.cell(self.at)) {
-            // Always `Ok`, as the closure always has a value.
-            let _ = cell.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |before| {
-                Some(before.saturating_add(count))
-            });
+            let order = Ordering::Relaxed;
+            let mut before = cell.load(order);
+            while let Err(meanwhile) =
+                cell.compare_exchange_weak(before, before.saturating_add(count), order, order)
+            {
+                before = meanwhile;
+            }
         }
     }
 

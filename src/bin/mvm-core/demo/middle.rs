@@ -124,7 +124,8 @@ fn ends(mut to: UnixStream, run: impl FnOnce(&mut UnixStream) -> io::Result<()>)
 
 /// Relays the text line before the frames, `CONNECT` or `OK`.
 fn relay_line(mut from: &UnixStream, to: &mut UnixStream, line: &mut [u8]) -> io::Result<()> {
-    for place in line.chunks_exact_mut(1) {
+    for place in line {
+        let place = core::slice::from_mut(place);
         from.read_exact(place)?;
         to.write_all(place)?;
         if *place == *b"\n" {
