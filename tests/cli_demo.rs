@@ -304,8 +304,7 @@ fn nothing_is_left_of_a_run_that_is_killed() {
 
 /// While the guest is stopped it can clear nothing up, and the kernel hangs it up when it goes on.
 #[cfg(target_os = "linux")]
-#[test]
-fn nothing_is_left_of_a_run_that_is_killed_in_its_pause() {
+fn killed_in_its_pause(name: &str) {
     // `pid (name) state parent …`, proc_pid_stat(5).
     let stopped_child = |parent: u32| {
         fs::read_dir("/proc").unwrap().flatten().any(|process| {
@@ -314,5 +313,20 @@ fn nothing_is_left_of_a_run_that_is_killed_in_its_pause() {
             fields.starts_with(&format!(" T {parent} "))
         })
     };
-    killed_when("paused", |_, pid| stopped_child(pid));
+    killed_when(name, |_, pid| stopped_child(pid));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn nothing_is_left_of_a_run_that_is_killed_in_its_pause() {
+    killed_in_its_pause("paused");
+}
+
+/// As in a container, whose first process is of the same session: that one adopts the guest, whose process group
+/// is not orphaned then.
+#[cfg(target_os = "linux")]
+#[test]
+fn nothing_is_left_of_a_run_that_is_adopted_in_its_own_session() {
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid())).unwrap();
+    killed_in_its_pause("adopted");
 }

@@ -146,6 +146,10 @@ pub(super) fn run(socket: &Path) -> Result<(), Trouble> {
         signal_hook::consts::SIGHUP,
         Arc::new(AtomicBool::new(false)),
     )?;
+    // The group is not orphaned where the process that adopts this one is of the same session, such as a
+    // container's first.
+    #[cfg(target_os = "linux")]
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::CONT))?;
     let agent = provisioned()?;
     let listener = UnixListener::bind(socket)?;
     report(&json!({
