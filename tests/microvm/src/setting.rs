@@ -32,7 +32,7 @@ pub enum Fault {
     /// A guest that panics is expected to answer.
     PanicAnswers,
     /// The host trusts the key of another guest where it meets that one.
-    TrustsTheOther,
+    TrustsAnotherGuest,
 }
 
 /// The command line.
@@ -69,7 +69,7 @@ pub struct Setting {
 /// How it is called.
 pub const USAGE: &str =
     "microvm --kernel FILE --modules FOLDER --init FILE --inside FILE --vhost FILE --cli FILE
-    [--planted FILE] [--qemu FILE] [--accel kvm|tcg] [--fault wrong-host-key|panic-answers|trusts-the-other]
+    [--planted FILE] [--qemu FILE] [--accel kvm|tcg] [--fault wrong-host-key|panic-answers|trusts-another-guest]
     [--jobs N] [--limit SECONDS] SCENARIO…";
 
 impl Setting {
@@ -126,7 +126,7 @@ impl Setting {
                     this.fault = Some(match text {
                         "wrong-host-key" => Fault::WrongHostKey,
                         "panic-answers" => Fault::PanicAnswers,
-                        "trusts-the-other" => Fault::TrustsTheOther,
+                        "trusts-another-guest" => Fault::TrustsAnotherGuest,
                         _ => return Err(format!("--fault: {text}")),
                     });
                 }

@@ -101,7 +101,7 @@ const CASES: [Case; PORTS.len()] = [
 
 fn meet(vsock: &Path, (port, expected, limit, is_it): Case, fault: Option<Fault>) -> Result<(), Error> {
     let key = match (port, fault) {
-        (OTHER_KEY, Some(Fault::TrustsTheOther)) => host::other_guest_key(),
+        (OTHER_KEY, Some(Fault::TrustsAnotherGuest)) => host::other_guest_key(),
         _ => host::guest_key(),
     };
     let host = Host::new(1, key.public())?;

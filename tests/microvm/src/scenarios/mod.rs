@@ -26,8 +26,8 @@ use crate::setting::Setting;
 pub const BOOT: Duration = Duration::from_secs(60);
 /// Memory of the guests in MiB.
 const MEMORY_MIB: u32 = 160;
-/// Modules of the kernel's that a vsock and a network need, in the order to load them, by their folders.
-const MODULES: [(&str, &str); 11] = [
+/// Modules of the kernel's that a vsock needs, in the order to load them, by their folders.
+const VSOCK: &[(&str, &str)] = &[
     ("drivers/virtio", "virtio_ring"),
     ("drivers/virtio", "virtio"),
     ("drivers/virtio", "virtio_pci_legacy_dev"),
@@ -36,10 +36,10 @@ const MODULES: [(&str, &str); 11] = [
     ("net/vmw_vsock", "vsock"),
     ("net/vmw_vsock", "vmw_vsock_virtio_transport_common"),
     ("net/vmw_vsock", "vmw_vsock_virtio_transport"),
-    ("net/core", "failover"),
-    ("drivers/net", "net_failover"),
-    ("drivers/net", "virtio_net"),
 ];
+/// Those that a network needs besides.
+const NETWORK: &[(&str, &str)] =
+    &[("net/core", "failover"), ("drivers/net", "net_failover"), ("drivers/net", "virtio_net")];
 
 /// A scenario.
 pub type Scenario = fn(&World<'_>) -> Result<(), Error>;
@@ -96,14 +96,26 @@ impl<'s> World<'s> {
 
     /// An image with `init`, the modules, the guest's key and the programs for inside.
     fn spec(&self, init: &PathBuf, parameters: &str, workload: &str) -> Result<Spec, Error> {
+        self.spec_with(&[VSOCK, NETWORK].concat(), init, parameters, workload)
+    }
+
+    /// The same with other modules.
+    fn spec_with(
+        &self,
+        modules: &[(&str, &'static str)],
+        init: &PathBuf,
+        parameters: &str,
+        workload: &str,
+    ) -> Result<Spec, Error> {
         let read = |path: &PathBuf| fs::read(path).doing(path.display());
         let mut image = Initramfs::new()
             .file("init", &read(init)?)
             .file("bin/workload", &read(&self.setting.inside)?)
             .file("proc/.keep", &[])
-            .file("sys/.keep", &[]);
+            .file("sys/.keep", &[])
+            .file("lib/modules/packed.ko.xz", b"no module, for who asks for one");
         image = image.file("etc/mvm/guest.key", host::guest_key().to_text().secret_str().as_bytes());
-        let modules = modules::find(&self.setting.modules, &MODULES)?;
+        let modules = modules::find(&self.setting.modules, modules)?;
         for module in &modules {
             image = image.file(&format!("lib/modules/{}", module.file_name), &read(&module.path)?);
         }

@@ -5,7 +5,7 @@
 
 use std::process::Command;
 
-use super::{BOOT, World, millis};
+use super::{BOOT, VSOCK, World, millis};
 use crate::ensure;
 use crate::error::{Error, Must, While};
 use crate::host::{self, Host, PORT, numbers, ping};
@@ -13,21 +13,9 @@ use crate::machine::Spec;
 
 const PARAMETERS: &str = "mvm.instance=i-5c51564e mvm.generation=1";
 
-/// The modules of a network, which neither of the two needs.
-const NETWORK: [&str; 3] = ["failover", "net_failover", "virtio_net"];
-
 /// No workload, and of the kernel's modules only what a vsock needs.
 fn spec(world: &World<'_>) -> Result<Spec, Error> {
-    let mut spec = world.spec(&world.setting.init, PARAMETERS, "")?;
-    let words = spec.append.split(' ').map(|word| match word.strip_prefix("mvm.modules=") {
-        Some(names) => {
-            let names = names.split(',').filter(|name| !NETWORK.contains(name));
-            format!("mvm.modules={}", names.collect::<Vec<_>>().join(","))
-        }
-        None => word.to_owned(),
-    });
-    spec.append = words.collect::<Vec<_>>().join(" ");
-    Ok(spec)
+    world.spec_with(VSOCK, &world.setting.init, PARAMETERS, "")
 }
 
 /// The init on this library.
